@@ -1,0 +1,35 @@
+//! Causes: what happened to an object, as handlers see it.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::{
+    diff::Diff,
+    object::Object,
+    reason::{EventType, Reason},
+};
+
+/// What happened to an object. Shared by all handlers of one step, except that handlers with `field=` see `old`, `new` and
+/// `diff` reduced to their field (A-KW-043).
+#[derive(Clone, Debug)]
+pub struct Cause {
+    /// The engine's own number of the object: the door keeps memos and caches by it.
+    pub object_id: u64,
+    /// Counts the cycles of the object: one cycle has one patch, shared by its handlers (W-CYC-008).
+    pub cycle: u64,
+    /// The type of the watch event that is handled; none for the initial listing.
+    pub event_type: Option<EventType>,
+    /// The object as that event shows it.
+    pub object: Object,
+    /// Why state-changing handlers run; none for event handlers.
+    pub reason: Option<Reason>,
+    /// The object is seen by this process for the first time, in a listing (W-CAU-002).
+    pub initial: bool,
+    /// The last handled essence, or the field in it; none if never handled, or absent.
+    pub old: Option<Arc<Value>>,
+    /// The current essence, or the field in it; none if absent.
+    pub new: Option<Arc<Value>>,
+    /// From `old` to `new`.
+    pub diff: Arc<Diff>,
+}
