@@ -1,0 +1,25 @@
+//! The pure part of the API server: functions on JSON values.
+//!
+//! What a real API server does to an object between decoding a request and storing the result is decided
+//! here: patches, selectors, names, validation. Nothing in this folder does I/O, reads a clock, draws random
+//! numbers or knows of HTTP and Tokio: moments and random input are given by the caller, and what is refused
+//! comes back as data ([`cause::Cause`] or a text), from which the caller makes a `Status`.
+//!
+//! In reading order:
+//!
+//! - [`cause`]: one reason why an object is refused, and the texts of Kubernetes' field errors;
+//! - [`names`], [`metadata`]: what object names and object metadata may look like;
+//! - [`selector`]: label and field selectors;
+//! - [`merge_patch`], [`json_patch`]: the patches that need no knowledge of types.
+
+#![allow(dead_code, reason = "the functions land before the request pipeline that calls them")]
+#![cfg_attr(test, allow(clippy::needless_pass_by_value, reason = "helpers of tests take what json! makes"))]
+
+pub(crate) mod cause;
+pub(crate) mod json_patch;
+pub(crate) mod merge_patch;
+pub(crate) mod metadata;
+pub(crate) mod names;
+pub(crate) mod selector;
+#[cfg(test)]
+mod testing;
