@@ -6,7 +6,7 @@
 //!
 //! In reading order:
 //!
-//! - [`object`], [`resource`], [`field`]: what is handled.
+//! - [`object`], [`resource`], [`field`], [`selector`]: what is handled.
 //! - [`handler`], [`filter`], [`cause`]: what was declared, and what happened.
 //! - [`outcome`], [`patch`], [`log`]: what comes back from a handler, and what goes out.
 //! - [`plan`] and [`machine`]: the step machine that ties them together for one object.
@@ -26,5 +26,6 @@ pub mod patch;
 pub mod plan;
 pub mod reason;
 pub mod resource;
+pub mod selector;
 pub mod settings;
 pub mod storage;
