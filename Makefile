@@ -1,0 +1,35 @@
+# The one front door. Everything is installed into the clone: .venv*, target, dist.
+.POSIX:
+.PHONY: help demo test check wheel
+
+help:  ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+
+demo: .venv/ready  ## a guided tour: an operator at work on the dev cluster, in about a minute after the build
+	@.venv/bin/python examples/tour.py
+
+test: need  ## all tests, with their times, and what could not be run here
+	@$$(scripts/find-python | head -n 1) scripts/test.py
+
+check: .venv/ready  ## formatting, lints, types, documentation, licences
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked check; \
+	else echo "cargo-deny is not installed: advisories and licences are not checked (cargo install cargo-deny)"; fi
+	.venv/bin/ruff format --check python tests scripts examples
+	.venv/bin/ruff check python tests scripts examples
+	.venv/bin/mypy
+	cd python && ../.venv/bin/stubtest kopf._native
+
+wheel: .venv/ready  ## one release wheel in dist/
+	rm -rf dist
+	.venv/bin/maturin build --release --locked --out dist --interpreter .venv/bin/python
+
+need:
+	@scripts/need-rust
+	@scripts/find-python >/dev/null
+
+# Not a file that Make could date: cargo knows best what is to be built again.
+.venv/ready: need
+	@scripts/develop $$(scripts/find-python | head -n 1) .venv

@@ -1,0 +1,92 @@
+"""Runs all tests part by part, says how long each took, and names what could not be run on this machine.
+
+Called by `make test`. Every part runs even if an earlier one failed, so that one run shows everything.
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "kopf-rs"
+KUBECTL_VERSION = "1.37.2"
+
+timings: list[tuple[str, float, bool]] = []
+not_run: list[str] = []
+
+
+def run(*command: str | pathlib.Path, cwd: pathlib.Path = ROOT, **env: str) -> bool:
+    """Runs a command with its output shown; whether it succeeded."""
+    return subprocess.run([str(part) for part in command], cwd=cwd, env={**os.environ, **env}).returncode == 0
+
+
+def part(title: str, passed: bool, started: float) -> bool:
+    """Notes the result and the time of a part."""
+    timings.append((title, time.monotonic() - started, passed))
+    return passed
+
+
+def build_kubectl() -> pathlib.Path | None:
+    """The pinned kubectl, built once into the cache outside the clone; none if this machine has no Go."""
+    binary = CACHE / f"kubectl-{KUBECTL_VERSION}"
+    if binary.exists():
+        return binary
+    if shutil.which("go") is None:
+        return None
+    CACHE.mkdir(parents=True, exist_ok=True)
+    major, minor, _ = KUBECTL_VERSION.split(".")
+    version = "k8s.io/component-base/version"
+    flags = f"-s -w -X {version}.gitVersion=v{KUBECTL_VERSION} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}"
+    unfinished = binary.with_suffix(f".{os.getpid()}")
+    built = run("go", "build", "-trimpath", "-ldflags", flags, "-o", unfinished, ".", cwd=ROOT / "tools/kubectl", CGO_ENABLED="0")
+    if built:
+        unfinished.rename(binary)
+    return binary if built else None
+
+
+def main() -> int:
+    pythons = subprocess.run([ROOT / "scripts/find-python"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+
+    started = time.monotonic()
+    part("build of the workspace and its tests", run("cargo", "build", "--workspace", "--all-targets", "--locked", PYO3_PYTHON=pythons[0]), started)
+    started = time.monotonic()
+    part("Rust tests", run("cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--quiet", PYO3_PYTHON=pythons[0]), started)
+
+    for number, python in enumerate(reversed(pythons), start=1):
+        venv = ".venv" if number == len(pythons) else f".venv-{python_version(python)}"
+        started = time.monotonic()
+        passed = run(ROOT / "scripts/develop", python, venv) and run(f"{venv}/bin/python", "-m", "pytest", "tests/python")
+        part(f"Python tests on {python_version(python)}", passed, started)
+    for missing in sorted({"3.11", "3.12", "3.13"} - {python_version(python) for python in pythons}):
+        not_run.append(f"the Python tests on CPython {missing}: it is not on this machine")
+
+    started = time.monotonic()
+    part("the project itself", run(".venv/bin/python", "-m", "pytest", "tests/project"), started)
+
+    started = time.monotonic()
+    kubectl = build_kubectl()
+    if kubectl is not None:
+        part(f"kubectl {KUBECTL_VERSION}", run(".venv/bin/python", "-m", "pytest", "tests/kubectl", KOPF_TEST_KUBECTL=str(kubectl)), started)
+    else:
+        not_run.append(f"the tests with kubectl {KUBECTL_VERSION}: it is built from Go modules; install Go 1.26 or newer from https://go.dev/dl")
+
+    print("\nTimes:")
+    for title, seconds, passed in timings:
+        print(f"  {seconds:6.0f} s  {'passed' if passed else 'FAILED'}  {title}")
+    print("Not run here:" if not_run else "Everything was run.")
+    for reason in not_run:
+        print(f"  - {reason}")
+    return 0 if all(passed for _, _, passed in timings) else 1
+
+
+def python_version(python: str) -> str:
+    """The interpreter's version as in `3.12`."""
+    script = "import sys; print('%d.%d' % sys.version_info[:2])"
+    return subprocess.run([python, "-c", script], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
