@@ -36,4 +36,6 @@ pub enum Line {
     Succeeded(HandlerId),
     /// `Handler 'id' failed permanently: …`
     FailedPermanently(HandlerId, ErrorInfo),
+    /// A line of the engine about the object, such as on attempts of its requests (W-API-006).
+    Text(String),
 }
