@@ -1,10 +1,20 @@
 //! Where the progress of handlers and the last handled essence are kept: in the object itself.
 
+mod annotations;
+mod multi;
+mod smart;
+mod status;
+
 use std::fmt;
 
 use serde_json::{Map, Value};
 
 use crate::{error::ErrorInfo, field::FieldPath, handler::HandlerId, object::Object, patch::Patch};
+
+pub use annotations::{AnnotationsDiffBaseStorage, AnnotationsProgressStorage};
+pub use multi::{MultiDiffBaseStorage, MultiProgressStorage};
+pub use smart::SmartProgressStorage;
+pub use status::{StatusDiffBaseStorage, StatusProgressStorage, named_field};
 
 /// A progress record as it is stored: a JSON object of W-REC-001.
 pub type RawRecord = Map<String, Value>;
@@ -40,8 +50,30 @@ pub trait ProgressStorage: fmt::Debug + Send + Sync {
         Ok(())
     }
 
-    /// The record as text, if the storage keeps texts: two records are the same if their texts are (W-REC-015, DEC-3).
-    fn stored_text(&self, record: &RawRecord) -> String;
+    /// The record in the form in which the storage keeps it: without nulls, unless it keeps them. A record has to be
+    /// written if this differs from what [`fetch`](Self::fetch) gives, by value (W-REC-015, W-REC-016, DEC-3).
+    fn kept(&self, record: &RawRecord) -> RawRecord {
+        without_nulls(record)
+    }
+
+    /// The essence that the running cycle is about; none if none is kept (DEC-2). It counts only while records exist.
+    /// A storage without it, as users write them, ends a cycle with the latest essence, as upstream does.
+    fn fetch_cycle(&self, object: &Object) -> Result<Option<Value>, ErrorInfo> {
+        let _ = object;
+        Ok(None)
+    }
+
+    /// Puts the essence that the running cycle is about into the patch.
+    fn store_cycle(&self, essence: &Value, object: &Object, patch: &mut Patch) -> Result<(), ErrorInfo> {
+        let _ = (essence, object, patch);
+        Ok(())
+    }
+
+    /// Removes that essence by the patch, as [`purge`](Self::purge) does with a record.
+    fn purge_cycle(&self, object: &Object, patch: &mut Patch) -> Result<(), ErrorInfo> {
+        let _ = (object, patch);
+        Ok(())
+    }
 
     /// Whether it is the door's code (DEC-6).
     fn is_plugin(&self) -> bool {
@@ -67,4 +99,9 @@ pub trait DiffBaseStorage: fmt::Debug + Send + Sync {
     fn is_plugin(&self) -> bool {
         true
     }
+}
+
+fn without_nulls(record: &RawRecord) -> RawRecord {
+    let known = record.iter().filter(|(_, value)| !value.is_null());
+    known.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
