@@ -9,23 +9,35 @@
 //! - [`object`], [`resource`], [`field`], [`selector`]: what is handled.
 //! - [`handler`], [`filter`], [`cause`]: what was declared, and what happened.
 //! - [`outcome`], [`patch`], [`log`]: what comes back from a handler, and what goes out.
+//! - [`storage`], [`record`], [`essence`], [`diff`]: what is kept in the object, and what has changed in it. In the formats of
+//!   [`key`], [`moment`] and [`json`], which are upstream's to the byte.
+//! - [`json_patch`], [`finalizer`]: how a patch is said where a merge patch is not enough.
 //! - [`plan`] and [`machine`]: the step machine that ties them together for one object.
 
 pub mod cause;
 pub mod diff;
 pub mod error;
+pub mod essence;
 pub mod field;
 pub mod filter;
+pub mod finalizer;
 pub mod handler;
+pub mod json;
+pub mod json_patch;
+pub mod key;
 pub mod lifecycle;
 pub mod log;
 pub mod machine;
+pub mod moment;
 pub mod object;
 pub mod outcome;
 pub mod patch;
 pub mod plan;
 pub mod reason;
+pub mod record;
 pub mod resource;
 pub mod selector;
 pub mod settings;
 pub mod storage;
+#[cfg(test)]
+mod testing;
