@@ -249,6 +249,7 @@ fn push(text: &mut String, args: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -336,6 +337,30 @@ mod tests {
         }
         for value in [json!(true), json!(-1), json!(0.1), json!("0"), json!([0]), json!({"a": null})] {
             assert!(python_bool(&value), "{value}");
+        }
+    }
+
+    proptest! {
+        /// W-IOP-010: a float that lost a bit on its way would be an update for no reason, and again with each reading.
+        #[test]
+        fn numbers_read_back_without_loss(float in any::<f64>().prop_filter("finite", |float| float.is_finite()), int in any::<i64>()) {
+            let value = json!([float, int, int.unsigned_abs()]);
+            prop_assert_eq!(serde_json::from_str::<Value>(&compact(&value)).unwrap(), value);
+        }
+
+        #[test]
+        fn texts_read_back(text in any::<String>()) {
+            let value = json!({ text.as_str(): text.as_str() });
+            let compacted = compact(&value);
+            prop_assert!(compacted.is_ascii());
+            prop_assert_eq!(serde_json::from_str::<Value>(&compacted).unwrap(), value);
+        }
+
+        /// W-DFF-003.
+        #[test]
+        fn equality_is_symmetric(left in crate::testing::any_value(), right in crate::testing::any_value()) {
+            prop_assert_eq!(python_eq(&left, &right), python_eq(&right, &left));
+            prop_assert!(python_eq(&left, &left));
         }
     }
 }

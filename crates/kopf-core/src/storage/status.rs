@@ -13,8 +13,8 @@ use crate::{
     storage::{DiffBaseStorage, ProgressStorage, RawRecord},
 };
 
-/// The name beside the records under which the essence of the running cycle is kept (DEC-2). Handlers of this name are
-/// as unlikely as a clash is harmless: a text is no record.
+/// The name, beside the ids of handlers, under which the essence of the running cycle is kept (DEC-2). No handler may have
+/// it as its id, as it may have none of the names that annotations are reserved for.
 const CYCLE_KEY: &str = "cycle-configuration";
 
 /// Keeps progress records as mappings in a field of the status (W-PRG-002).
