@@ -5,6 +5,8 @@
 
 use serde_json::Value;
 
+use super::json::go_float;
+
 /// One violation of a rule, as it stands in `details.causes` of an `Invalid` answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cause {
@@ -137,6 +139,9 @@ fn is_printable(char: char) -> bool {
 fn with_value(head: &str, value: &Value) -> String {
     match value {
         Value::String(text) => format!("{head}: {}", quote(text)),
+        Value::Number(number) if number.is_f64() => {
+            format!("{head}: {}", go_float(number.as_f64().unwrap_or_default()))
+        }
         other => format!("{head}: {other}"),
     }
 }

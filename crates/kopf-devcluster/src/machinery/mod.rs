@@ -10,16 +10,26 @@
 //! - [`cause`]: one reason why an object is refused, and the texts of Kubernetes' field errors;
 //! - [`names`], [`metadata`]: what object names and object metadata may look like;
 //! - [`selector`]: label and field selectors;
-//! - [`merge_patch`], [`json_patch`]: the patches that need no knowledge of types.
+//! - [`merge_patch`], [`json_patch`]: the patches that need no knowledge of types;
+//! - [`object_meta`], [`normalize`]: how values of Kubernetes' own types are written;
+//! - [`schema`]: the schemas of custom resources.
 
-#![allow(dead_code, reason = "the functions land before the request pipeline that calls them")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "the functions land before the request pipeline that calls them"
+)]
 #![cfg_attr(test, allow(clippy::needless_pass_by_value, reason = "helpers of tests take what json! makes"))]
 
 pub(crate) mod cause;
+mod json;
 pub(crate) mod json_patch;
 pub(crate) mod merge_patch;
 pub(crate) mod metadata;
 pub(crate) mod names;
+pub(crate) mod normalize;
+pub(crate) mod object_meta;
+pub(crate) mod schema;
 pub(crate) mod selector;
 #[cfg(test)]
 mod testing;

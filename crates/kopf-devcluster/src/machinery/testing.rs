@@ -44,3 +44,33 @@ pub(crate) fn contract_json(path: &str) -> Value {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contract").join(path);
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
+
+/// The scenarios of the contract.
+pub(crate) fn scenarios() -> Value {
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contract/devcluster-scenarios.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    serde_saphyr::from_str(&text).unwrap()
+}
+
+/// A step of a scenario, as it stands in the file.
+pub(crate) fn scenario_step<'a>(scenarios: &'a Value, id: &str, step: usize) -> &'a Value {
+    let scenarios = scenarios["scenarios"].as_array().unwrap();
+    let scenario = scenarios.iter().find(|scenario| scenario["id"] == id).unwrap();
+    &scenario["steps"][step]
+}
+
+/// The schema of the first version of a definition that the scenarios use.
+pub(crate) fn fixture_schema<'a>(scenarios: &'a Value, name: &str) -> &'a Value {
+    let fixtures = scenarios["fixtures"].as_array().unwrap();
+    let fixture = fixtures.iter().find(|fixture| fixture["metadata"]["name"] == name).unwrap();
+    &fixture["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+}
+
+/// The messages of all failures that the real server answered with.
+pub(crate) fn all_golden_messages() -> Vec<String> {
+    let answers = contract_json("golden/apiserver-1.37.2.json");
+    let steps = answers["scenarios"].as_object().unwrap().values().filter_map(Value::as_array).flatten();
+    let messages = steps.filter_map(|step| step["body"]["message"].as_str());
+    messages.map(str::to_owned).collect()
+}
