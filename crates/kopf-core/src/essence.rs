@@ -38,10 +38,8 @@ pub fn build(object: &Object, extra_fields: &[FieldPath]) -> Map<String, Value> 
     let mut extra_fields: Vec<_> = extra_fields.iter().collect();
     extra_fields.sort();
     for field in extra_fields {
-        match field.resolve_in(body) {
-            Some(value) => field.set(&mut essence, value.clone()),
-            None if field.0.is_empty() => essence = body.clone(),
-            None => {}
+        if let Some(value) = field.resolve_in(body) {
+            field.set(&mut essence, value.clone());
         }
     }
     drop_empty_stanzas(&mut essence);

@@ -84,8 +84,11 @@ fn compare_mappings(
 /// Goes from one pair of equal items to the next. What lies between is changed item by item, as far as both sides have
 /// some; the rest is removed or added. Everything to the left is final by then, so positions are those of the new list.
 fn compare_lists(old: &[Value], new: &[Value], path: &str, operations: &mut Vec<Value>) {
-    let (mut old_start, mut new_start) = (0, 0);
-    for (old_end, new_end) in aligned(old, new).into_iter().chain([(old.len(), new.len())]) {
+    let start = old.iter().zip(new).take_while(|(old, new)| old == new).count();
+    let (mut old_start, mut new_start) = (start, start);
+    let pairs = aligned(&old[start..], &new[start..]);
+    let pairs = pairs.into_iter().map(|(old, new)| (start + old, start + new));
+    for (old_end, new_end) in pairs.chain([(old.len(), new.len())]) {
         let (gone, come) = (&old[old_start..old_end], &new[new_start..new_end]);
         let changed = gone.len().min(come.len());
         for position in 0..changed {

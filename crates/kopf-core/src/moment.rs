@@ -45,6 +45,9 @@ impl Moment {
         let error = || ParseError { text: text.to_owned() };
         let shortened = without_long_fraction(text);
         let pieces = Pieces::parse(shortened.as_ref()).map_err(|_| error())?;
+        if pieces.time_zone_annotation().is_some() {
+            return Err(error());
+        }
         let offset = pieces.to_numeric_offset().unwrap_or(Offset::UTC);
         let time = pieces.time().unwrap_or(civil::Time::midnight());
         let timestamp = offset.to_timestamp(pieces.date().to_datetime(time)).map_err(|_| error())?;
@@ -64,9 +67,10 @@ impl Moment {
         Self::utc(now.checked_add(delay).unwrap_or(end))
     }
 
-    /// The text of a touch: like a moment, but without a fraction of zero (W-TCH-001).
+    /// The text of touches and peers: as printed, but without a fraction of zero, which Python's `isoformat` omits (W-TCH-001,
+    /// W-PEE-003).
     #[must_use]
-    pub fn touch_text(self) -> String {
+    pub fn isoformat(self) -> String {
         let text = self.to_string();
         if self.timestamp.subsec_nanosecond() == 0 { text.replacen(".000000", "", 1) } else { text }
     }
@@ -129,9 +133,15 @@ mod tests {
     /// W-REC-008.
     #[test]
     fn other_texts_are_errors() {
-        for text in
-            ["", "yesterday", "2030-13-01", "12:00", "2030-01-01T00:00:00+99:99", "2030-01-01T00:00:00.1é"]
-        {
+        for text in [
+            "",
+            "yesterday",
+            "2030-13-01",
+            "12:00",
+            "2030-01-01T00:00:00+99:99",
+            "2030-01-01T00:00:00.1é",
+            "2030-01-01T00:00:00[UTC]",
+        ] {
             assert_eq!(Moment::parse(text), Err(ParseError { text: text.to_owned() }));
         }
     }
@@ -139,7 +149,7 @@ mod tests {
     /// W-TCH-001.
     #[test]
     fn touches_omit_a_fraction_of_zero() {
-        let touch = |text| Moment::parse(text).unwrap().touch_text();
+        let touch = |text| Moment::parse(text).unwrap().isoformat();
         assert_eq!(touch("2030-01-01T00:00:00Z"), "2030-01-01T00:00:00+00:00");
         assert_eq!(touch("2030-01-01T00:00:00.1Z"), "2030-01-01T00:00:00.100000+00:00");
     }

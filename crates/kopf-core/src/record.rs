@@ -153,7 +153,7 @@ impl ProgressRecord {
         (!self.is_finished()).then_some(wait.max(SignedDuration::ZERO))
     }
 
-    /// The time since the first selection, for timeouts (A-KW-024).
+    /// The time since the first selection, for timeouts (A-KW-021).
     #[must_use]
     pub fn runtime(&self, now: Timestamp) -> SignedDuration {
         now.duration_since(self.started.timestamp())
