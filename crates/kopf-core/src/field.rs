@@ -108,7 +108,9 @@ mod tests {
         assert!(!FieldPath::dotted("z.x").remove(&mut body));
         assert!(!FieldPath::default().remove(&mut body));
         assert!(FieldPath::dotted("a.b.c").remove(&mut body));
-        assert_eq!(Value::Object(body).to_string(), r#"{"z":0,"e":{},"y":0}"#);
+        assert_eq!(Value::Object(body.clone()).to_string(), r#"{"z":0,"e":{},"y":0}"#);
+        assert!(FieldPath::dotted("z").remove(&mut body));
+        assert_eq!(Value::Object(body).to_string(), r#"{"e":{},"y":0}"#);
     }
 
     #[test]

@@ -122,6 +122,14 @@ mod tests {
         check(json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}}));
     }
 
+    /// DEC-21: the order of what stays decides the bytes of what is stored.
+    #[test]
+    fn merging_keeps_the_order_of_keys() {
+        let mut merged = json!({"a": 1, "b": 2, "c": 3, "d": 4});
+        merge(&mut merged, &json!({"e": 5, "a": null, "c": 6}));
+        assert_eq!(merged.to_string(), r#"{"b":2,"c":6,"d":4,"e":5}"#);
+    }
+
     proptest! {
         /// A-PATCH-022: what is sent again after a lost answer changes nothing more.
         #[test]

@@ -25,6 +25,6 @@ pub(crate) fn any_mapping() -> BoxedStrategy<Value> {
 }
 
 fn mapping_of(values: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
-    prop::collection::vec(("[abc/~]", values), 0..4)
+    prop::collection::vec(("[abc/]|~1?", values), 0..4)
         .prop_map(|entries| Value::Object(entries.into_iter().collect::<Map<_, _>>()))
 }

@@ -185,6 +185,37 @@ fn the_first_record_counts_and_so_does_an_error_before_it() {
     assert!(fetch("{oops").is_err());
 }
 
+/// W-DIF-003, W-DIF-007: extra fields survive the rebuilding by each storage.
+#[test]
+fn the_essence_of_several_storages_has_the_extra_fields() {
+    let storage = MultiDiffBaseStorage(vec![
+        Arc::new(StatusDiffBaseStorage::default()),
+        Arc::new(AnnotationsDiffBaseStorage::default()),
+    ]);
+    let object = Object::new(json!({"metadata": {"generation": 3}, "status": {"x": 1, "y": 2}}));
+    let fields = ["status.x", "metadata.generation"].map(FieldPath::dotted);
+    assert_eq!(
+        storage.build(&object, &fields).unwrap(),
+        json!({"metadata": {"generation": 3}, "status": {"x": 1}})
+    );
+}
+
+/// W-DIF-008, W-DIF-012: in the status as in annotations.
+#[test]
+fn the_storage_in_the_status_ignores_fields_and_empty_stanzas_and_nulls() {
+    let storage = StatusDiffBaseStorage {
+        ignored_fields: vec![FieldPath::dotted("spec.b"), FieldPath::dotted("status.x")],
+        ..StatusDiffBaseStorage::default()
+    };
+    let essence = |body: Value| storage.build(&Object::new(body), &[FieldPath::dotted("status")]).unwrap();
+    assert_eq!(essence(json!({"spec": {"a": 1, "b": 2}, "status": {}})), json!({"spec": {"a": 1}}));
+    assert_eq!(essence(json!({"spec": {"b": 2}, "status": {"x": 1, "y": 2}})), json!({"status": {"y": 2}}));
+    for stored in [json!(null), json!("null")] {
+        let object = Object::new(json!({"status": {"kopf": {"last-handled-configuration": stored}}}));
+        assert_eq!(storage.fetch(&object).unwrap(), None);
+    }
+}
+
 /// W-REC-008, W-DIF-012: an error says where to look and what to do.
 #[test]
 fn errors_of_broken_data_name_the_object_and_the_place() {
