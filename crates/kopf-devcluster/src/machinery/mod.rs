@@ -12,7 +12,8 @@
 //! - [`selector`]: label and field selectors;
 //! - [`merge_patch`], [`json_patch`]: the patches that need no knowledge of types;
 //! - [`object_meta`], [`normalize`]: how values of Kubernetes' own types are written;
-//! - [`schema`]: the schemas of custom resources.
+//! - [`schema`]: the schemas of custom resources;
+//! - [`table`]: the tables that `kubectl get` prints.
 
 #![allow(
     dead_code,
@@ -31,5 +32,6 @@ pub(crate) mod normalize;
 pub(crate) mod object_meta;
 pub(crate) mod schema;
 pub(crate) mod selector;
+pub(crate) mod table;
 #[cfg(test)]
 mod testing;

@@ -62,9 +62,7 @@ pub(crate) fn scenario_step<'a>(scenarios: &'a Value, id: &str, step: usize) -> 
 
 /// The schema of the first version of a definition that the scenarios use.
 pub(crate) fn fixture_schema<'a>(scenarios: &'a Value, name: &str) -> &'a Value {
-    let fixtures = scenarios["fixtures"].as_array().unwrap();
-    let fixture = fixtures.iter().find(|fixture| fixture["metadata"]["name"] == name).unwrap();
-    &fixture["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    &fixture(scenarios, name)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 }
 
 /// The messages of all failures that the real server answered with.
@@ -73,4 +71,10 @@ pub(crate) fn all_golden_messages() -> Vec<String> {
     let steps = answers["scenarios"].as_object().unwrap().values().filter_map(Value::as_array).flatten();
     let messages = steps.filter_map(|step| step["body"]["message"].as_str());
     messages.map(str::to_owned).collect()
+}
+
+/// A definition that the scenarios use.
+pub(crate) fn fixture<'a>(scenarios: &'a Value, name: &str) -> &'a Value {
+    let fixtures = scenarios["fixtures"].as_array().unwrap();
+    fixtures.iter().find(|fixture| fixture["metadata"]["name"] == name).unwrap()
 }
