@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{
     diff::Diff,
+    field::FieldPath,
     object::Object,
     reason::{EventType, Reason},
 };
@@ -32,4 +33,18 @@ pub struct Cause {
     pub new: Option<Arc<Value>>,
     /// From `old` to `new`.
     pub diff: Arc<Diff>,
+}
+
+impl Cause {
+    /// The cause as a handler of a field sees it: `old`, `new` and `diff` are those of the field (W-DFF-008, A-KW-043).
+    #[must_use]
+    pub fn reduced(&self, field: &FieldPath) -> Self {
+        let resolve = |state: &Option<Arc<Value>>| Some(Arc::new(field.resolve(state.as_deref()?)?.clone()));
+        Self {
+            old: resolve(&self.old),
+            new: resolve(&self.new),
+            diff: Arc::new(self.diff.reduce(field)),
+            ..self.clone()
+        }
+    }
 }

@@ -12,9 +12,14 @@
 //! - [`storage`], [`record`], [`essence`], [`diff`]: what is kept in the object, and what has changed in it. In the formats of
 //!   [`key`], [`moment`] and [`json`], which are upstream's to the byte.
 //! - [`json_patch`], [`finalizer`]: how a patch is said where a merge patch is not enough.
-//! - [`plan`] and [`machine`]: the step machine that ties them together for one object.
+//! - [`detect`] and [`select`]: why something is to be done, and which handlers do it.
+//! - [`attempt`] and [`state`]: how one handler is tried, and how far all are.
+//! - [`plan`] and [`machine`]: the step machine that ties them together for one object; [`subcycle`], the same for the
+//!   sub-handlers of one call.
 
+pub mod attempt;
 pub mod cause;
+pub mod detect;
 pub mod diff;
 pub mod error;
 pub mod essence;
@@ -36,8 +41,11 @@ pub mod plan;
 pub mod reason;
 pub mod record;
 pub mod resource;
+pub mod select;
 pub mod selector;
 pub mod settings;
+pub mod state;
 pub mod storage;
+pub mod subcycle;
 #[cfg(test)]
 mod testing;

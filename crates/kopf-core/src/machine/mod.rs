@@ -9,19 +9,33 @@
 //! Nothing is remembered here that is not in the object, but for what makes the same object cheaper or safer to handle: what
 //! was just written, what failed just now. So a restart from the object alone continues the work (DEC-1).
 
-use std::sync::Arc;
+mod apply;
+mod changes;
+mod consistency;
+mod cycle;
+mod handling;
+mod intake;
+mod phase;
+mod sleep;
+
+use std::{collections::HashMap, mem, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+
+pub(crate) use changes::deliver;
+pub(crate) use handling::{changing_rules, choose, patched};
+use consistency::{Expected, Seen};
+use phase::Phase;
 
 use crate::{
     cause::Cause,
     error::ErrorInfo,
     handler::{Handler, HandlerId},
-    log::Log,
+    log::{Level, Line, Log},
     object::Object,
     outcome::Outcome,
-    patch::Patch,
+    patch::{Patch, Transform},
     plan::Plan,
     reason::EventType,
 };
@@ -65,7 +79,8 @@ pub enum Input {
 /// What to do.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// Run a handler, and report [`Input::Finished`]. Calls of one step run in the order given, those of event handlers at once.
+    /// Run a handler, and report [`Input::Finished`]. Event handlers run at once. State-changing handlers run one after
+    /// another: the next call comes after the one before has finished, with the patch as it was left.
     Call(Call),
     /// Cancel a running call; it still reports.
     Cancel(CallId),
@@ -160,43 +175,142 @@ pub struct Post {
 }
 
 /// The state of one object. Created at its first event, dropped after [`Output::Forget`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Machine {
     object_id: u64,
+    memory: Memory,
+    phase: Phase,
+    /// Outputs that are not handed out yet.
+    outputs: Vec<Output>,
+}
+
+/// What outlives a cycle. A restart begins with none of it.
+#[derive(Clone, Debug, Default)]
+struct Memory {
+    /// The first event; the type is none if the object was noticed in a listing.
+    noticed: Option<Option<EventType>>,
+    /// A series of cycles has ended: resume handlers do not run any more (W-CAU-002).
+    fully_handled: bool,
+    /// All is done for the deletion; the finalizer is to be removed, whatever comes.
+    released: bool,
+    /// Attempts of handlers that have ended with unfinished sub-handlers (DEC-15).
+    waits: HashMap<HandlerId, u32>,
+    /// Functions of handlers that have met a newer version of the object, to be applied again (W-PAT-008).
+    left_over: Vec<Arc<dyn Transform>>,
+    /// The version of the object for which functions were refused last.
+    refused: Option<String>,
+    /// The versions that the stream has shown lately.
+    seen: Seen,
+    /// The own write that the stream has not shown yet.
+    expected: Option<Expected>,
+    /// Unexpected errors in a row (W-THR-006).
+    failures: usize,
+    /// The operator stops.
+    stopping: bool,
+    cycles: u64,
+    calls: u64,
+    requests: u64,
+}
+
+/// What every part of a step reads.
+#[derive(Clone, Copy)]
+pub(crate) struct Turn<'a> {
+    pub(crate) plan: &'a Arc<Plan>,
+    pub(crate) now: Timestamp,
 }
 
 impl Machine {
     /// A machine for an object that has not been seen yet. `object_id` is the engine's own number of it.
     #[must_use]
     pub fn new(object_id: u64) -> Self {
-        Self { object_id }
+        Self { object_id, memory: Memory::default(), phase: Phase::Idle, outputs: Vec::new() }
     }
 
     /// Whether [`Input::Event`] may come now: no call runs and no answer is missing.
     #[must_use]
     pub fn accepts_events(&self) -> bool {
-        self.object_id > 0
+        self.phase.accepts_events()
     }
 
     /// Whether the pending patch holds functions of the door, so that the next step may call them (DEC-6).
     #[must_use]
     pub fn has_plugins(&self) -> bool {
-        false
+        let pending = self.phase.patches().flat_map(|patch| &patch.transforms);
+        pending.chain(&self.memory.left_over).any(|transform| transform.is_plugin())
+    }
+
+    /// Tells of a version of the object that the stream has just shown, in the order of the stream, and before its event is
+    /// queued, replaced by a newer one, or processed. So an own write counts as seen even if its event is never processed
+    /// (DEC-13, DEC-14). Without it, versions are seen when their events are processed.
+    pub fn observe(&mut self, resource_version: &str) {
+        let keep_all = self.phase.is_writing() || self.memory.expected.is_some();
+        self.memory.seen.observe(resource_version, keep_all);
     }
 
     /// One step. `plan` may be another than at the step before: settings and handlers are read anew each time.
     ///
     /// # Errors
-    /// What a plug-in or the stored data raised. The state is as before the step; feed the error to [`Machine::fail`].
+    /// What a plug-in or the stored data raised. What the input told is kept, what was to follow from it has not begun; feed
+    /// the error to [`Machine::fail`].
     pub fn step(&mut self, input: Input, now: Timestamp, plan: &Arc<Plan>) -> Result<Vec<Output>, ErrorInfo> {
-        let _ = (input, now, plan);
-        Ok(Vec::new())
+        let turn = Turn { plan, now };
+        self.take_in(input, turn);
+        let mut next = self.clone();
+        next.proceed(turn)?;
+        *self = next;
+        Ok(mem::take(&mut self.outputs))
     }
 
-    /// Throttles the object after a step has failed: the same event is processed again after a pause that grows from
-    /// failure to failure (W-THR, FIX-3).
+    /// Throttles the object after a step has failed: what could not be done is tried again after a pause that grows from
+    /// failure to failure, unless a newer event comes (W-THR, FIX-3).
     pub fn fail(&mut self, error: ErrorInfo, now: Timestamp, plan: &Arc<Plan>) -> Vec<Output> {
-        let _ = (error, now, plan);
-        Vec::new()
+        let turn = Turn { plan, now };
+        let phase = mem::take(&mut self.phase);
+        self.phase = self.throttle(error, phase, turn);
+        mem::take(&mut self.outputs)
+    }
+
+    /// Goes from phase to phase until something has to be waited for. This is the main path of the machine, as a table; the
+    /// transitions are named at [`Phase`].
+    fn proceed(&mut self, turn: Turn<'_>) -> Result<(), ErrorInfo> {
+        loop {
+            self.phase = match mem::take(&mut self.phase) {
+                Phase::Begun(cycle) => self.watch(cycle, turn)?,
+                Phase::Watched(cycle) => self.detect(cycle, turn)?,
+                Phase::Overdue(cycle) => self.recheck(cycle, turn)?,
+                Phase::Consistent(cycle) => self.open_handling(cycle, turn)?,
+                Phase::Handling(handling) if handling.is_ready() => self.handle(handling, turn)?,
+                Phase::Closing(cycle) => self.close(cycle, turn)?,
+                Phase::Touching(cycle) => self.touch(cycle, turn)?,
+                Phase::Applying(write) if write.is_ready() => self.apply(write, turn)?,
+                waiting => {
+                    self.phase = waiting;
+                    return Ok(());
+                }
+            };
+        }
+    }
+
+    fn emit(&mut self, output: Output) {
+        self.outputs.push(output);
+    }
+
+    fn log(&mut self, log: Log) {
+        self.emit(Output::Log(log));
+    }
+
+    /// A line of the engine about its own work on the object, for developers.
+    fn debug(&mut self, line: Line) {
+        self.log(Log::local(Level::Debug, line));
+    }
+
+    fn next_call(&mut self) -> CallId {
+        self.memory.calls += 1;
+        CallId(self.memory.calls)
+    }
+
+    fn next_request(&mut self) -> RequestId {
+        self.memory.requests += 1;
+        RequestId(self.memory.requests)
     }
 }

@@ -1,0 +1,113 @@
+//! What a cycle writes for the engine itself: records, and the essence that was handled.
+//!
+//! Kept as values until the server has accepted them, apart from what handlers write: after a refused or lost write they
+//! are put into a patch anew, if need be for a newer version of the object (DEC-7).
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::{Map, Value};
+
+use crate::{
+    error::ErrorInfo,
+    handler::HandlerId,
+    json::python_eq,
+    object::Object,
+    patch::Patch,
+    plan::Plan,
+    storage::RawRecord,
+};
+
+/// The engine's own part of a patch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Changes {
+    /// Records by handler; none = it is removed.
+    pub(super) records: BTreeMap<HandlerId, Option<RawRecord>>,
+    /// What becomes of the essence that the running cycle is about (DEC-2).
+    pub(super) cycle: CycleEssence,
+    /// The essence that is handled from now on.
+    pub(super) handled: Option<Arc<Value>>,
+}
+
+/// A change of the essence that the running cycle is about.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum CycleEssence {
+    /// None.
+    #[default]
+    Kept,
+    /// It is this one.
+    Stored(Arc<Value>),
+    /// The cycle is over.
+    Purged,
+}
+
+impl Changes {
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Removes the records of these handlers, and with them the essence of the cycle.
+    pub(super) fn purge(&mut self, ids: impl IntoIterator<Item = HandlerId>) {
+        self.records.extend(ids.into_iter().map(|id| (id, None)));
+        self.cycle = CycleEssence::Purged;
+    }
+
+    /// Puts the changes into a patch of the object. What handlers have put there is overwritten (W-CYC-008).
+    pub(super) fn write(&self, plan: &Plan, object: &Object, patch: &mut Patch) -> Result<(), ErrorInfo> {
+        let storage = &*plan.progress;
+        let (stored, purged): (Vec<_>, Vec<_>) = self.records.iter().partition(|(_, record)| record.is_some());
+        for (id, _) in &purged {
+            storage.purge(id, object, patch)?;
+        }
+        if !purged.is_empty() {
+            storage.flush()?;
+        }
+        for (id, record) in &stored {
+            if let Some(record) = record {
+                storage.store(id, record, object, patch)?;
+            }
+        }
+        if !stored.is_empty() {
+            storage.flush()?;
+        }
+        match &self.cycle {
+            CycleEssence::Kept => {}
+            CycleEssence::Stored(essence) => storage.store_cycle(essence, object, patch)?,
+            CycleEssence::Purged => storage.purge_cycle(object, patch)?,
+        }
+        self.handled.iter().try_for_each(|essence| plan.diff_base.store(essence, object, patch))
+    }
+
+    /// Whether the object shows the changes: they were written before this version of it.
+    pub(super) fn are_shown_by(&self, plan: &Plan, object: &Object) -> Result<bool, ErrorInfo> {
+        for (id, record) in &self.records {
+            let record = record.as_ref().map(|record| plan.progress.kept(record));
+            if plan.progress.fetch(id, object)? != record {
+                return Ok(false);
+            }
+        }
+        let Some(essence) = &self.handled else { return Ok(true) };
+        Ok(plan.diff_base.fetch(object)?.is_some_and(|stored| python_eq(&stored, essence)))
+    }
+}
+
+/// Puts the result of a handler into the patch (W-RST-001).
+pub(crate) fn deliver(id: &HandlerId, result: &Value, merge: &mut Map<String, Value>) {
+    if result.is_null() {
+        return;
+    }
+    let status = mapping(merge.entry("status").or_insert(Value::Null));
+    match result {
+        Value::Object(fields) => mapping(status.entry(id.as_str()).or_insert(Value::Null)).extend(fields.clone()),
+        _ => {
+            status.insert(id.as_str().to_owned(), result.clone());
+        }
+    }
+}
+
+/// The mapping in the slot; what else was there gives way.
+fn mapping(slot: &mut Value) -> &mut Map<String, Value> {
+    if !slot.is_object() {
+        *slot = Value::Object(Map::new());
+    }
+    slot.as_object_mut().expect("it was made a mapping just now")
+}

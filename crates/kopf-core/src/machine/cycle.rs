@@ -1,0 +1,206 @@
+//! The course of a cycle: event handlers, the cause, the finalizer, and, when state-changing handlers are done, the end.
+
+use std::{mem, sync::Arc};
+
+use serde_json::Value;
+
+use super::{
+    Call, Machine, Output, Turn,
+    apply::Write,
+    changes::deliver,
+    phase::{Cycle, Phase, Progress, Running},
+};
+use crate::{
+    attempt::{Children, Rules},
+    cause::Cause,
+    detect::{Situation, detect},
+    diff::{Diff, Scope},
+    error::ErrorInfo,
+    finalizer::FinalizerChange,
+    handler::{ErrorsMode, Handler},
+    json::python_eq,
+    log::{Level, Line, Log, Subject},
+    plan::Plan,
+    reason::Reason,
+    record::ProgressRecord,
+    select,
+};
+
+impl Machine {
+    /// Runs the event handlers, all at once (W-CYC-007).
+    pub(super) fn watch(&mut self, mut cycle: Cycle, turn: Turn<'_>) -> Result<Phase, ErrorInfo> {
+        cycle.patch.transforms.append(&mut self.memory.left_over);
+        cycle.is_carrying |= !cycle.patch.is_empty() || !cycle.changes.is_empty();
+        if mem::replace(&mut cycle.event.is_watched, true) {
+            return Ok(Phase::Watched(cycle));
+        }
+        let cause = Arc::new(self.bare_cause(&cycle));
+        let handlers = select::watching(&turn.plan.handlers, &cause)?;
+        let running: Vec<_> = handlers
+            .into_iter()
+            .map(|handler| {
+                let call = Call {
+                    id: self.next_call(),
+                    handler: handler.clone(),
+                    cause: cause.clone(),
+                    retry: 0,
+                    started: turn.now,
+                    runtime: jiff::SignedDuration::ZERO,
+                    patch: cycle.patch.clone(),
+                };
+                let running = Running { call: call.id, handler };
+                self.log(watching_rules(&running.handler, turn.plan).invoked());
+                self.emit(Output::Call(call));
+                running
+            })
+            .collect();
+        Ok(if running.is_empty() { Phase::Watched(cycle) } else { Phase::Watching(cycle, running) })
+    }
+
+    /// Finishes a call of an event handler. Whatever happened, it is not tried again (A-ERR-010).
+    pub(super) fn end_watching(
+        &mut self,
+        mut cycle: Cycle,
+        mut running: Vec<Running>,
+        finished: super::intake::Finished,
+        turn: Turn<'_>,
+    ) -> Phase {
+        let Some(position) = running.iter().position(|running| running.call == finished.call) else {
+            return Phase::Watching(cycle, running);
+        };
+        let handler = running.remove(position).handler;
+        let rules = watching_rules(&handler, turn.plan);
+        let record = ProgressRecord::new(None, turn.now);
+        cycle.patch = finished.patch;
+        match rules.judge(finished.outcome, &record, turn.now) {
+            Some(judgement) => {
+                self.log(rules.ended(judgement.ending));
+                cycle.results.extend(judgement.result.map(|result| (handler.id.clone(), result)));
+            }
+            None => self.log(rules.ended(crate::log::Ending::Cancelled)),
+        }
+        if running.is_empty() { Phase::Watched(cycle) } else { Phase::Watching(cycle, running) }
+    }
+
+    /// Detects the cause, and decides about the finalizer (W-CAU, W-FIN).
+    pub(super) fn detect(&mut self, mut cycle: Cycle, turn: Turn<'_>) -> Result<Phase, ErrorInfo> {
+        for (id, result) in mem::take(&mut cycle.results) {
+            deliver(&id, &result, &mut cycle.patch.merge);
+        }
+        cycle.cause = self.changing_cause(&cycle, turn.plan)?.map(Arc::new);
+        if !cycle.is_deleted() {
+            self.decide_finalizer(&mut cycle, turn.plan)?;
+        }
+        let Some(cause) = &cycle.cause else { return Ok(Phase::Closing(cycle)) };
+        if cause.reason == Some(Reason::Gone) {
+            self.log(Log::new(Level::Debug, Line::Gone));
+            return Ok(Phase::Closing(cycle));
+        }
+        if cycle.finalizer.is_some() || cycle.is_carrying {
+            cycle.progress = Progress::Deferred;
+            return Ok(Phase::Closing(cycle));
+        }
+        Ok(self.await_consistency(cycle, turn))
+    }
+
+    /// Ends the deciding part: the finalizer is removed if all is done, then everything is written at once.
+    pub(super) fn close(&mut self, mut cycle: Cycle, turn: Turn<'_>) -> Result<Phase, ErrorInfo> {
+        if cycle.is_deleted() {
+            self.emit(Output::Forget);
+            return Ok(Phase::Gone);
+        }
+        let object = cycle.event.object.clone();
+        let finalizer = &turn.plan.settings.persistence.finalizer;
+        let is_held = object.is_deleting() && object.has_finalizer(finalizer);
+        if is_held && (self.memory.released || cycle.finalizer.is_some()) {
+            self.debug(Line::ReleasingObject);
+            cycle.finalizer = Some(FinalizerChange::Allow(finalizer.clone()));
+        }
+        let mut patch = cycle.patch.clone();
+        cycle.changes.write(turn.plan, &object, &mut patch)?;
+        if patch.is_empty() && cycle.finalizer.is_none() {
+            return Ok(self.rest(cycle, turn));
+        }
+        // A touch has served its purpose with the event that it made (W-TCH-002).
+        turn.plan.progress.touch(&object, &mut patch, None)?;
+        Ok(Phase::Applying(Box::new(Write::new(cycle, patch, &turn.plan.resource))))
+    }
+
+    /// Adds the finalizer if something requires it, removes it if nothing does. Either takes a cycle of its own for
+    /// state-changing handlers (W-FIN-004, W-FIN-005).
+    fn decide_finalizer(&mut self, cycle: &mut Cycle, plan: &Plan) -> Result<(), ErrorInfo> {
+        let finalizer = &plan.settings.persistence.finalizer;
+        let object = &cycle.event.object;
+        let is_required = match &cycle.cause {
+            Some(cause) => select::requires_finalizer(&plan.handlers, cause)?,
+            None => false,
+        };
+        let is_blocked = object.has_finalizer(finalizer);
+        if is_required && !is_blocked && !object.is_deleting() {
+            self.debug(Line::AddingFinalizer);
+            cycle.finalizer = Some(FinalizerChange::Block(finalizer.clone()));
+        } else if !is_required && is_blocked {
+            self.debug(Line::DroppingFinalizer);
+            cycle.finalizer = Some(FinalizerChange::Allow(finalizer.clone()));
+        }
+        Ok(())
+    }
+
+    /// The cause for state-changing handlers; none if the object does not concern any of them (W-CYC-009).
+    fn changing_cause(&self, cycle: &Cycle, plan: &Plan) -> Result<Option<Cause>, ErrorInfo> {
+        if !plan.handlers.iter().any(|handler| handler.trigger.is_changing()) {
+            return Ok(None);
+        }
+        let object = &cycle.event.object;
+        let old = plan.diff_base.fetch(object)?.map(|old| plan.progress.clear(old)).transpose()?;
+        let new = plan.progress.clear(plan.diff_base.build(object, &plan.extra_fields)?)?;
+        let diff = Diff::between(old.as_ref().unwrap_or(&Value::Null), &new, Scope::Full);
+        let detected = detect(Situation {
+            event_type: cycle.event.event_type,
+            object,
+            finalizer: &plan.settings.persistence.finalizer,
+            is_handled: old.is_some(),
+            is_changed: !diff.is_empty(),
+            is_initial: self.memory.noticed == Some(None) && !self.memory.fully_handled,
+        });
+        let cause = Cause {
+            reason: Some(detected.reason),
+            initial: detected.initial,
+            old: old.map(Arc::new),
+            new: Some(Arc::new(new)),
+            diff: Arc::new(diff),
+            ..self.bare_cause(cycle)
+        };
+        Ok(select::is_concerned(&plan.handlers, &cause)?.then_some(cause))
+    }
+
+    /// What there is to say before any state is compared.
+    fn bare_cause(&self, cycle: &Cycle) -> Cause {
+        Cause {
+            object_id: self.object_id,
+            cycle: cycle.number,
+            event_type: cycle.event.event_type,
+            object: cycle.event.object.clone(),
+            reason: None,
+            initial: false,
+            old: None,
+            new: None,
+            diff: Arc::default(),
+        }
+    }
+}
+
+/// Whether the essence differs from what is stored as handled: also where a diff shows nothing (W-DFF-003).
+pub(super) fn is_restored(cause: &Cause, essence: &Value) -> bool {
+    cause.old.as_ref().is_none_or(|old| !python_eq(old, essence))
+}
+
+fn watching_rules<'a>(handler: &'a Handler, plan: &Plan) -> Rules<'a> {
+    Rules {
+        subject: Subject::handler(handler.id.clone()),
+        options: &handler.options,
+        default_errors: ErrorsMode::Ignored,
+        default_backoff: plan.settings.execution.default_backoff.try_into().unwrap_or(jiff::SignedDuration::MAX),
+        children: Children::default(),
+    }
+}

@@ -1,0 +1,161 @@
+//! What the machine is doing: the states, and what they carry.
+
+use std::{iter, sync::Arc};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{CallId, apply::Write, changes::Changes, handling::Handling, sleep::Sleep};
+use crate::{
+    cause::Cause,
+    finalizer::FinalizerChange,
+    handler::{Handler, HandlerId},
+    object::Object,
+    patch::Patch,
+    reason::EventType,
+};
+
+/// The states. Arrows name what follows; phases marked *waits* end only by an input.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Phase {
+    /// *Waits.* Nothing to do. → `Begun` (event).
+    #[default]
+    Idle,
+    /// An event is to be processed. → `Watching`, `Watched`.
+    Begun(Cycle),
+    /// *Waits.* Event handlers run. → `Watched` (the last has finished).
+    Watching(Cycle, Vec<Running>),
+    /// Event handlers are done; the cause is to be detected. → `Waiting`, `Overdue`, `Consistent`, `Closing`.
+    Watched(Cycle),
+    /// *Waits* until the own write is seen in the stream. → `Begun` (event), `Overdue` (time).
+    Waiting(Cycle, Timestamp),
+    /// The own write was not seen in time. → `Consistent`, `Begun`, `Idle`.
+    Overdue(Cycle),
+    /// The object is as we have written it; its handlers are to be selected. → `Handling`, `Closing`.
+    Consistent(Cycle),
+    /// State-changing handlers run; *waits* while one does. → `Closing`.
+    Handling(Box<Handling>),
+    /// All is decided; the patch is to be made. → `Applying`, `Sleeping`, `Touching`, `Idle`, `Gone`.
+    Closing(Cycle),
+    /// *Waits* for delayed handlers. → `Begun` (event), `Touching` (time).
+    Sleeping(Box<Sleep>),
+    /// The object is to be touched, so that its event continues the work. → `Applying`, `Begun`.
+    Touching(Cycle),
+    /// Requests are sent one after another; *waits* while one is under way. → `Waiting`, `Begun`, `Idle`.
+    Applying(Box<Write>),
+    /// *Waits* after an error, for a time or, if none is set, for an event. → what failed (time), `Begun` (event).
+    Throttled(Option<Timestamp>, Box<Self>),
+    /// *Waits.* The object is gone.
+    Gone,
+}
+
+/// An event, with what was done about it.
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub(super) event_type: Option<EventType>,
+    pub(super) object: Object,
+    /// Its event handlers have run.
+    pub(super) is_watched: bool,
+}
+
+/// The processing of one event.
+#[derive(Clone, Debug)]
+pub(super) struct Cycle {
+    pub(super) number: u64,
+    pub(super) event: Event,
+    /// More events wait: nothing is slept for (W-QUE-002).
+    pub(super) is_pressed: bool,
+    /// Something of cycles before is still to be written: state-changing handlers have to wait (W-PAT-009).
+    pub(super) is_carrying: bool,
+    /// What handlers want to be changed.
+    pub(super) patch: Patch,
+    /// Results of event handlers.
+    pub(super) results: Vec<(HandlerId, Value)>,
+    /// What the engine wants to be changed.
+    pub(super) changes: Changes,
+    /// The finalizer is to be added or removed.
+    pub(super) finalizer: Option<FinalizerChange>,
+    /// Why state-changing handlers run; none if none is concerned.
+    pub(super) cause: Option<Arc<Cause>>,
+    /// What became of the state-changing part.
+    pub(super) progress: Progress,
+}
+
+/// What became of the state-changing part of a cycle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Nothing to do: no state-changing handler is concerned.
+    #[default]
+    Unconcerned,
+    /// Put off: this version of the object has to be looked at again.
+    Deferred,
+    /// There are handlers left, which may run at this time.
+    Unfinished(Timestamp),
+    /// All is done.
+    Done,
+}
+
+/// A call that has not finished.
+#[derive(Clone, Debug)]
+pub(super) struct Running {
+    pub(super) call: CallId,
+    pub(super) handler: Arc<Handler>,
+}
+
+impl Phase {
+    pub(super) fn accepts_events(&self) -> bool {
+        matches!(
+            self,
+            Self::Idle | Self::Waiting(..) | Self::Sleeping(_) | Self::Throttled(..) | Self::Gone
+        )
+    }
+
+    /// A write has begun and is not accepted yet.
+    pub(super) fn is_writing(&self) -> bool {
+        match self {
+            Self::Applying(_) => true,
+            Self::Throttled(_, then) => then.is_writing(),
+            _ => false,
+        }
+    }
+
+    /// The patches that are pending.
+    pub(super) fn patches(&self) -> Box<dyn Iterator<Item = &Patch> + '_> {
+        match self {
+            Self::Idle | Self::Gone => Box::new(iter::empty()),
+            Self::Begun(cycle)
+            | Self::Watching(cycle, _)
+            | Self::Watched(cycle)
+            | Self::Waiting(cycle, _)
+            | Self::Overdue(cycle)
+            | Self::Consistent(cycle)
+            | Self::Closing(cycle)
+            | Self::Touching(cycle) => Box::new(iter::once(&cycle.patch)),
+            Self::Handling(handling) => Box::new(iter::once(&handling.cycle.patch)),
+            Self::Sleeping(sleep) => Box::new(iter::once(&sleep.cycle.patch)),
+            Self::Applying(write) => Box::new(iter::once(&write.cycle.patch)),
+            Self::Throttled(_, then) => then.patches(),
+        }
+    }
+}
+
+impl Cycle {
+    pub(super) fn new(number: u64, event: Event, is_pressed: bool) -> Self {
+        Self {
+            number,
+            event,
+            is_pressed,
+            is_carrying: false,
+            patch: Patch::default(),
+            results: Vec::new(),
+            changes: Changes::default(),
+            finalizer: None,
+            cause: None,
+            progress: Progress::default(),
+        }
+    }
+
+    pub(super) fn is_deleted(&self) -> bool {
+        self.event.event_type == Some(EventType::Deleted)
+    }
+}

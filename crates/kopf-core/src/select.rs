@@ -1,0 +1,182 @@
+//! Selection of handlers: which of the declared ones are concerned by a cause (W-HSL, A-FLT).
+//!
+//! A handler *matches* if all its criteria hold; it *prematches* if they hold but for the change of its field. An object
+//! that no state-changing handler prematches is invisible to change detection (W-CYC-009).
+
+use std::{collections::HashSet, sync::Arc};
+
+use serde_json::{Map, Value};
+
+use crate::{
+    cause::Cause,
+    error::ErrorInfo,
+    field::FieldPath,
+    filter::Criterion,
+    handler::{Handler, Trigger},
+    json::python_eq,
+};
+
+/// The event handlers that match, in the order of declaration.
+///
+/// # Errors
+/// What a filter raises.
+pub fn watching(handlers: &[Arc<Handler>], cause: &Cause) -> Result<Vec<Arc<Handler>>, ErrorInfo> {
+    select(handlers, |handler| Ok(handler.trigger == Trigger::Event && prematches(handler, cause)?))
+}
+
+/// The state-changing handlers that match, in the order of declaration; one function under one id comes once (W-CYC-018).
+///
+/// # Errors
+/// What a filter raises.
+pub fn changing(handlers: &[Arc<Handler>], cause: &Cause) -> Result<Vec<Arc<Handler>>, ErrorInfo> {
+    select(handlers, |handler| Ok(is_due(handler, cause) && matches(handler, cause)?))
+}
+
+/// Whether any state-changing handler prematches (W-HSL-002).
+///
+/// # Errors
+/// What a filter raises.
+pub fn is_concerned(handlers: &[Arc<Handler>], cause: &Cause) -> Result<bool, ErrorInfo> {
+    any(handlers, |handler| Ok(handler.trigger.is_changing() && prematches(handler, cause)?))
+}
+
+/// Whether a handler requires the finalizer: a delete handler that is not optional, and prematches (W-FIN-003).
+///
+/// # Errors
+/// What a filter raises.
+pub fn requires_finalizer(handlers: &[Arc<Handler>], cause: &Cause) -> Result<bool, ErrorInfo> {
+    any(handlers, |handler| {
+        Ok(handler.trigger == Trigger::Delete { optional: false } && prematches(handler, cause)?)
+    })
+}
+
+/// Whether the handler runs for the reason of the cause (W-HSL-003).
+fn is_due(handler: &Handler, cause: &Cause) -> bool {
+    let Some(reason) = cause.reason.filter(|reason| reason.is_handled()) else { return false };
+    match handler.trigger {
+        Trigger::Event => false,
+        Trigger::Create | Trigger::Update | Trigger::Delete { .. } => handler.trigger.reason() == Some(reason),
+        Trigger::Resume { deleted } => cause.initial && (deleted || !cause.object.is_deleting()),
+        Trigger::Field | Trigger::Sub { .. } => true,
+    }
+}
+
+/// Whether all criteria hold. Callbacks come last, and only if all else holds (A-FLT-001).
+fn matches(handler: &Handler, cause: &Cause) -> Result<bool, ErrorInfo> {
+    Ok(matches_metadata(handler, cause)?
+        && matches_value(handler, cause)?
+        && matches_change(handler, cause)?
+        && matches_when(handler, cause)?)
+}
+
+/// Whether all criteria hold but for the change of the field.
+fn prematches(handler: &Handler, cause: &Cause) -> Result<bool, ErrorInfo> {
+    Ok(matches_metadata(handler, cause)? && matches_value(handler, cause)? && matches_when(handler, cause)?)
+}
+
+fn matches_metadata(handler: &Handler, cause: &Cause) -> Result<bool, ErrorInfo> {
+    let filters = &handler.filters;
+    Ok(matches_keys(&filters.labels, cause.object.labels(), cause)?
+        && matches_keys(&filters.annotations, cause.object.annotations(), cause)?)
+}
+
+fn matches_keys(
+    criteria: &[(String, Criterion)],
+    content: Option<&Map<String, Value>>,
+    cause: &Cause,
+) -> Result<bool, ErrorInfo> {
+    for (key, criterion) in criteria {
+        if !holds(criterion, content.and_then(|content| content.get(key)), cause)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Checks the value of the field in the states that the handler is about: any of them suffices (W-HSL-005).
+fn matches_value(handler: &Handler, cause: &Cause) -> Result<bool, ErrorInfo> {
+    let Some(field) = handler.field() else { return Ok(true) };
+    let criterion = handler.filters.value.as_ref().unwrap_or(&Criterion::Present);
+    let new = if handler.trigger.is_changing() {
+        resolve(field, cause.new.as_deref())
+    } else {
+        field.resolve(cause.object.body())
+    };
+    if holds(criterion, new, cause)? {
+        return Ok(true);
+    }
+    // The state before does not count where there was none, nor for handlers that are about the object as it is (FIX-4).
+    let is_about_changes = matches!(handler.trigger, Trigger::Update | Trigger::Field | Trigger::Sub { .. });
+    match cause.old.as_deref() {
+        Some(old) if is_about_changes => holds(criterion, field.resolve(old), cause),
+        _ => Ok(false),
+    }
+}
+
+/// Checks that the field has changed, and from what to what (W-HSL-006). Presence counts, so no value at all differs from null.
+fn matches_change(handler: &Handler, cause: &Cause) -> Result<bool, ErrorInfo> {
+    let needs_change = matches!(
+        handler.trigger,
+        Trigger::Update | Trigger::Field | Trigger::Sub { needs_change: true }
+    );
+    let Some(field) = handler.field().filter(|_| needs_change) else { return Ok(true) };
+    let (old, new) = (resolve(field, cause.old.as_deref()), resolve(field, cause.new.as_deref()));
+    Ok(!is_same(old, new)
+        && side_holds(handler.filters.old.as_ref(), old, cause)?
+        && side_holds(handler.filters.new.as_ref(), new, cause)?)
+}
+
+fn matches_when(handler: &Handler, cause: &Cause) -> Result<bool, ErrorInfo> {
+    handler.filters.when.as_ref().map_or(Ok(true), |when| when.test(None, cause))
+}
+
+fn side_holds(criterion: Option<&Criterion>, value: Option<&Value>, cause: &Cause) -> Result<bool, ErrorInfo> {
+    criterion.map_or(Ok(true), |criterion| holds(criterion, value, cause))
+}
+
+fn holds(criterion: &Criterion, value: Option<&Value>, cause: &Cause) -> Result<bool, ErrorInfo> {
+    match criterion {
+        Criterion::Equals(expected) => Ok(value.is_some_and(|value| python_eq(value, expected))),
+        Criterion::Present => Ok(value.is_some()),
+        Criterion::Absent => Ok(value.is_none()),
+        Criterion::Callback(callback) => callback.test(value, cause),
+    }
+}
+
+fn is_same(old: Option<&Value>, new: Option<&Value>) -> bool {
+    match (old, new) {
+        (None, None) => true,
+        (Some(old), Some(new)) => python_eq(old, new),
+        _ => false,
+    }
+}
+
+fn resolve<'a>(field: &FieldPath, state: Option<&'a Value>) -> Option<&'a Value> {
+    field.resolve(state?)
+}
+
+fn any(
+    handlers: &[Arc<Handler>],
+    accepts: impl Fn(&Handler) -> Result<bool, ErrorInfo>,
+) -> Result<bool, ErrorInfo> {
+    for handler in handlers {
+        if accepts(handler)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn select(
+    handlers: &[Arc<Handler>],
+    accepts: impl Fn(&Handler) -> Result<bool, ErrorInfo>,
+) -> Result<Vec<Arc<Handler>>, ErrorInfo> {
+    let mut seen = HashSet::new();
+    let mut selected = Vec::new();
+    for handler in handlers {
+        if accepts(handler)? && seen.insert((handler.function, &handler.id)) {
+            selected.push(handler.clone());
+        }
+    }
+    Ok(selected)
+}
