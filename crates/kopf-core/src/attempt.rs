@@ -118,7 +118,12 @@ impl Rules<'_> {
     }
 
     /// The limit that would forbid the next attempt: waiting for it makes no sense.
-    fn limit_ahead(&self, record: &ProgressRecord, delay: Option<SignedDuration>, now: Timestamp) -> Option<Limit> {
+    fn limit_ahead(
+        &self,
+        record: &ProgressRecord,
+        delay: Option<SignedDuration>,
+        now: Timestamp,
+    ) -> Option<Limit> {
         let runtime = record.runtime(now).saturating_add(delay.unwrap_or_default());
         if let Some(timeout) = self.options.timeout.filter(|&timeout| runtime >= timeout) {
             return Some(Limit::Timeout(timeout));

@@ -261,9 +261,10 @@ impl Ending {
 
     fn traceback(&self) -> Option<&ErrorInfo> {
         match self {
-            Self::Ignored(error) | Self::Retried(_, error) | Self::Stopped(error) | Self::StoppedAtLimit(_, error) => {
-                Some(error)
-            }
+            Self::Ignored(error)
+            | Self::Retried(_, error)
+            | Self::Stopped(error)
+            | Self::StoppedAtLimit(_, error) => Some(error),
             _ => None,
         }
     }
@@ -295,7 +296,11 @@ impl fmt::Display for Ending {
             Self::Unfinished => f.write_str("has unfinished sub-handlers. Will retry soon."),
             Self::Temporary(error) => write!(f, "failed temporarily: {error}"),
             Self::TemporaryAtLimit(Limit::Timeout(timeout), error) => {
-                write!(f, "failed temporarily but will time out after {} seconds: {error}", short_seconds(*timeout))
+                write!(
+                    f,
+                    "failed temporarily but will time out after {} seconds: {error}",
+                    short_seconds(*timeout)
+                )
             }
             Self::TemporaryAtLimit(Limit::Retries(retries), error) => {
                 write!(f, "failed temporarily but will exceed {retries} retries: {error}")
@@ -305,7 +310,11 @@ impl fmt::Display for Ending {
             Self::Exceeded(retries) => write!(f, "has exceeded {retries} retries."),
             Self::Ignored(error) => write!(f, "failed with an exception and will ignore it: {error}"),
             Self::Retried(backoff, error) => {
-                write!(f, "failed with an exception and will try again in {} seconds: {error}", short_seconds(*backoff))
+                write!(
+                    f,
+                    "failed with an exception and will try again in {} seconds: {error}",
+                    short_seconds(*backoff)
+                )
             }
             Self::Stopped(error) => write!(f, "failed with an exception and will stop now: {error}"),
             Self::StoppedAtLimit(Limit::Timeout(timeout), error) => write!(
@@ -346,16 +355,25 @@ impl fmt::Display for Line {
             Self::Free => f.write_str("Deletion, but we are done with it, and we do not care."),
             Self::Gone => f.write_str("Deleted, really deleted, and we are notified."),
             Self::Finished => f.write_str("Handling cycle is finished, waiting for new changes."),
-            Self::AddingFinalizer => f.write_str("Adding the finalizer, thus preventing the actual deletion."),
+            Self::AddingFinalizer => {
+                f.write_str("Adding the finalizer, thus preventing the actual deletion.")
+            }
             Self::DroppingFinalizer => {
                 f.write_str("Removing the finalizer, as there are no handlers requiring it.")
             }
-            Self::ReleasingObject => f.write_str("Removing the finalizer, thus allowing the actual deletion."),
+            Self::ReleasingObject => {
+                f.write_str("Removing the finalizer, thus allowing the actual deletion.")
+            }
             Self::MergePatching { status, body } => {
                 write!(f, "Merge-patching the {} with: {}", patched(*status), python_repr(body))
             }
             Self::JsonPatching { status, operations } => {
-                write!(f, "JSON-patching the {} with: {}", patched(*status), python_repr(&Value::from(operations.clone())))
+                write!(
+                    f,
+                    "JSON-patching the {} with: {}",
+                    patched(*status),
+                    python_repr(&Value::from(operations.clone()))
+                )
             }
             Self::PatchConflict { remaining } => write!(
                 f,

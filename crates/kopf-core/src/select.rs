@@ -55,7 +55,9 @@ fn is_due(handler: &Handler, cause: &Cause) -> bool {
     let Some(reason) = cause.reason.filter(|reason| reason.is_handled()) else { return false };
     match handler.trigger {
         Trigger::Event => false,
-        Trigger::Create | Trigger::Update | Trigger::Delete { .. } => handler.trigger.reason() == Some(reason),
+        Trigger::Create | Trigger::Update | Trigger::Delete { .. } => {
+            handler.trigger.reason() == Some(reason)
+        }
         Trigger::Resume { deleted } => cause.initial && (deleted || !cause.object.is_deleting()),
         Trigger::Field | Trigger::Sub { .. } => true,
     }
@@ -115,10 +117,8 @@ fn matches_value(handler: &Handler, cause: &Cause) -> Result<bool, ErrorInfo> {
 
 /// Checks that the field has changed, and from what to what (W-HSL-006). Presence counts, so no value at all differs from null.
 fn matches_change(handler: &Handler, cause: &Cause) -> Result<bool, ErrorInfo> {
-    let needs_change = matches!(
-        handler.trigger,
-        Trigger::Update | Trigger::Field | Trigger::Sub { needs_change: true }
-    );
+    let needs_change =
+        matches!(handler.trigger, Trigger::Update | Trigger::Field | Trigger::Sub { needs_change: true });
     let Some(field) = handler.field().filter(|_| needs_change) else { return Ok(true) };
     let (old, new) = (resolve(field, cause.old.as_deref()), resolve(field, cause.new.as_deref()));
     Ok(!is_same(old, new)
@@ -130,7 +130,11 @@ fn matches_when(handler: &Handler, cause: &Cause) -> Result<bool, ErrorInfo> {
     handler.filters.when.as_ref().map_or(Ok(true), |when| when.test(None, cause))
 }
 
-fn side_holds(criterion: Option<&Criterion>, value: Option<&Value>, cause: &Cause) -> Result<bool, ErrorInfo> {
+fn side_holds(
+    criterion: Option<&Criterion>,
+    value: Option<&Value>,
+    cause: &Cause,
+) -> Result<bool, ErrorInfo> {
     criterion.map_or(Ok(true), |criterion| holds(criterion, value, cause))
 }
 

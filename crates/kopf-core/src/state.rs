@@ -68,7 +68,12 @@ impl State {
             }
             if let Some(origin) = storage.fetch(&handler.id, object)? {
                 let record = read_record(&handler.id, &origin, now)?;
-                state.all.push(Progress { id: handler.id.clone(), record, is_active: false, origin: Some(origin) });
+                state.all.push(Progress {
+                    id: handler.id.clone(),
+                    record,
+                    is_active: false,
+                    origin: Some(origin),
+                });
             }
         }
         for handler in selected {
@@ -94,7 +99,8 @@ impl State {
                 reasons.push(reason);
             }
         }
-        let counts = |reason| count(self.all.iter().filter(|progress| self.other_purpose(progress) == Some(reason)));
+        let counts =
+            |reason| count(self.all.iter().filter(|progress| self.other_purpose(progress) == Some(reason)));
         reasons.into_iter().map(|reason| (reason, counts(reason))).collect()
     }
 
@@ -152,7 +158,9 @@ impl State {
     #[must_use]
     pub fn had_finished(&self) -> bool {
         self.active().any(|progress| {
-            let was = |field: &str| progress.origin.as_ref().and_then(|origin| origin.get(field)).is_some_and(python_bool);
+            let was = |field: &str| {
+                progress.origin.as_ref().and_then(|origin| origin.get(field)).is_some_and(python_bool)
+            };
             was("success") || was("failure")
         })
     }
@@ -176,7 +184,10 @@ impl State {
     }
 
     /// The records that differ from what is stored (W-REC-015, W-REC-016).
-    pub fn changed<'a>(&'a self, storage: &'a dyn ProgressStorage) -> impl Iterator<Item = (&'a HandlerId, RawRecord)> {
+    pub fn changed<'a>(
+        &'a self,
+        storage: &'a dyn ProgressStorage,
+    ) -> impl Iterator<Item = (&'a HandlerId, RawRecord)> {
         self.all.iter().filter_map(|progress| {
             let record = progress.record.to_raw();
             let is_stored = progress.origin.as_ref().is_some_and(|origin| *origin == storage.kept(&record));
@@ -208,8 +219,13 @@ impl State {
 }
 
 /// Reads a stored record; the error names the handler.
-pub(crate) fn read_record(id: &HandlerId, raw: &RawRecord, now: Timestamp) -> Result<ProgressRecord, ErrorInfo> {
-    ProgressRecord::parse(raw, now).map_err(|error| ErrorInfo::new(format!("handler {:?}: {error}", id.as_str())))
+pub(crate) fn read_record(
+    id: &HandlerId,
+    raw: &RawRecord,
+    now: Timestamp,
+) -> Result<ProgressRecord, ErrorInfo> {
+    ProgressRecord::parse(raw, now)
+        .map_err(|error| ErrorInfo::new(format!("handler {:?}: {error}", id.as_str())))
 }
 
 fn count<'a>(all: impl Iterator<Item = &'a Progress>) -> Counts {

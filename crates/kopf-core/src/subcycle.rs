@@ -150,7 +150,9 @@ impl Subcycle {
         subrefs: Vec<HandlerId>,
         now: Timestamp,
     ) -> Vec<Log> {
-        let Some((_, handler)) = self.running.take_if(|(running, _)| *running == call) else { return Vec::new() };
+        let Some((_, handler)) = self.running.take_if(|(running, _)| *running == call) else {
+            return Vec::new();
+        };
         self.patch = patch;
         self.subrefs.extend(subrefs.iter().cloned());
         let Some(record) = self.state.record(&handler.id).cloned() else { return Vec::new() };

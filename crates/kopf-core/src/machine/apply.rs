@@ -51,10 +51,16 @@ pub(super) struct Write {
 /// One request, or what becomes one or two.
 #[derive(Clone, Debug, PartialEq)]
 enum Part {
-    Merge { is_status: bool, body: Map<String, Value> },
+    Merge {
+        is_status: bool,
+        body: Map<String, Value>,
+    },
     /// All functions, applied to the newest version when their turn has come.
     Functions,
-    Json { is_status: bool, operations: Vec<Value> },
+    Json {
+        is_status: bool,
+        operations: Vec<Value>,
+    },
 }
 
 impl Write {
@@ -98,7 +104,8 @@ impl Write {
         }
         let operations = json_patch::between(self.freshest.body(), &body);
         let is_separate = resource.has_subresource("status");
-        let (on_status, on_object) = operations.into_iter().partition(|operation| is_separate && is_on_status(operation));
+        let (on_status, on_object) =
+            operations.into_iter().partition(|operation| is_separate && is_on_status(operation));
         Ok([on_object, on_status])
     }
 
@@ -150,7 +157,9 @@ impl Machine {
                 Part::Functions => {
                     let [on_object, on_status] = write.operations(resource)?;
                     let parts = [(true, on_status), (false, on_object)];
-                    for (is_status, operations) in parts.into_iter().filter(|(_, operations)| !operations.is_empty()) {
+                    for (is_status, operations) in
+                        parts.into_iter().filter(|(_, operations)| !operations.is_empty())
+                    {
                         write.parts.push_front(Part::Json { is_status, operations });
                     }
                 }
@@ -200,7 +209,9 @@ impl Machine {
                 write.parts.clear();
                 write.is_gone = true;
             }
-            Answer::Conflict(error) | Answer::Unknown(error) => return self.throttle(error, write.again(part), turn),
+            Answer::Conflict(error) | Answer::Unknown(error) => {
+                return self.throttle(error, write.again(part), turn);
+            }
             Answer::Rejected { status: UNPROCESSABLE, .. } if is_json && !self.is_refused_again(&write) => {
                 self.debug(Line::PatchConflict { remaining: write.cycle.patch.transforms.len() });
                 write.parts.clear();
@@ -242,12 +253,17 @@ impl Machine {
 
     /// Ends a write: what was accepted is expected to be seen; what is left is continued.
     fn settle(&mut self, write: Write, turn: Turn<'_>) -> Phase {
-        let Write { mut cycle, freshest, is_answered, accepted, is_left_over, is_gone, postponed, .. } = write;
+        let Write { mut cycle, freshest, is_answered, accepted, is_left_over, is_gone, postponed, .. } =
+            write;
         self.memory.failures = 0;
         if is_gone {
             return Phase::Idle;
         }
-        let missing = Diff::between(&Value::Object(without_fulfilled(&accepted, freshest.body())), freshest.body(), Scope::Left);
+        let missing = Diff::between(
+            &Value::Object(without_fulfilled(&accepted, freshest.body())),
+            freshest.body(),
+            Scope::Left,
+        );
         if is_answered && !missing.is_empty() {
             self.log(Log::local(Level::Warning, Line::PatchInconsistent(Arc::new(missing))));
         }
@@ -278,7 +294,9 @@ impl Machine {
         match progress {
             Progress::Unconcerned | Progress::Done => Phase::Idle,
             // Where consistency is not waited for, the event is relied upon.
-            Progress::Unfinished(_) | Progress::Deferred if is_coming && self.memory.expected.is_none() => Phase::Idle,
+            Progress::Unfinished(_) | Progress::Deferred if is_coming && self.memory.expected.is_none() => {
+                Phase::Idle
+            }
             Progress::Unfinished(_) | Progress::Deferred => self.revisit(cycle, turn),
         }
     }
@@ -325,23 +343,25 @@ impl Machine {
             return Phase::Applying(Box::new(write));
         }
         if write.is_shown_by(&object) {
-            let (merges, rest) = write.parts.into_iter().partition(|part| matches!(part, Part::Merge { .. }));
+            let is_merge = |part: &Part| matches!(part, Part::Merge { .. });
+            let (merges, rest): (VecDeque<_>, VecDeque<_>) =
+                mem::take(&mut write.parts).into_iter().partition(is_merge);
             write.parts = rest;
-            let merges: Vec<Part> = merges;
             merges.iter().for_each(|part| write.accept(part, object.clone()));
             write.postponed = Some(Box::new(cycle));
             return Phase::Applying(Box::new(write));
         }
         // Another writer was faster. What handlers have finished stays finished, what they wanted to change is theirs to redo.
         let old = write.cycle.clone();
-        let lost: Vec<_> = write.pending_merges().flat_map(|body| lost_fields(body, &old, turn.plan)).collect();
+        let lost: Vec<_> =
+            write.pending_merges().flat_map(|body| lost_fields(body, &old, turn.plan)).collect();
         if !lost.is_empty() && !cycle.is_deleted() {
             let line = Line::PatchOutdated { fields: lost };
             self.post(true, "PatchOutdated", &line, turn.plan);
             self.log(Log::new(Level::Error, line));
         }
-        cycle.patch.transforms = old.patch.transforms;
         cycle.patch.merge = results_of(&old);
+        cycle.patch.transforms = old.patch.transforms;
         cycle.changes = old.changes;
         Phase::Begun(cycle)
     }
@@ -350,7 +370,9 @@ impl Machine {
 impl Part {
     fn is_for_subresource(&self, resource: &Resource) -> bool {
         match self {
-            Self::Merge { is_status, .. } | Self::Json { is_status, .. } => *is_status && resource.has_subresource("status"),
+            Self::Merge { is_status, .. } | Self::Json { is_status, .. } => {
+                *is_status && resource.has_subresource("status")
+            }
             Self::Functions => false,
         }
     }
@@ -396,7 +418,12 @@ fn fields_beside(patch: &Map<String, Value>, own: &Map<String, Value>) -> Vec<St
     fields
 }
 
-fn collect_fields(patch: &Map<String, Value>, own: Option<&Map<String, Value>>, prefix: &str, fields: &mut Vec<String>) {
+fn collect_fields(
+    patch: &Map<String, Value>,
+    own: Option<&Map<String, Value>>,
+    prefix: &str,
+    fields: &mut Vec<String>,
+) {
     for (key, value) in patch {
         let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         match (value, own.and_then(|own| own.get(key))) {
@@ -428,5 +455,9 @@ fn results_of(cycle: &Cycle) -> Map<String, Value> {
         .filter(|(key, _)| is_result(key))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    if results.is_empty() { Map::new() } else { Map::from_iter([("status".to_owned(), Value::Object(results))]) }
+    if results.is_empty() {
+        Map::new()
+    } else {
+        Map::from_iter([("status".to_owned(), Value::Object(results))])
+    }
 }

@@ -8,12 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Map, Value};
 
 use crate::{
-    error::ErrorInfo,
-    handler::HandlerId,
-    json::python_eq,
-    object::Object,
-    patch::Patch,
-    plan::Plan,
+    error::ErrorInfo, handler::HandlerId, json::python_eq, object::Object, patch::Patch, plan::Plan,
     storage::RawRecord,
 };
 
@@ -54,7 +49,8 @@ impl Changes {
     /// Puts the changes into a patch of the object. What handlers have put there is overwritten (W-CYC-008).
     pub(super) fn write(&self, plan: &Plan, object: &Object, patch: &mut Patch) -> Result<(), ErrorInfo> {
         let storage = &*plan.progress;
-        let (stored, purged): (Vec<_>, Vec<_>) = self.records.iter().partition(|(_, record)| record.is_some());
+        let (stored, purged): (Vec<_>, Vec<_>) =
+            self.records.iter().partition(|(_, record)| record.is_some());
         for (id, _) in &purged {
             storage.purge(id, object, patch)?;
         }
@@ -97,7 +93,9 @@ pub(crate) fn deliver(id: &HandlerId, result: &Value, merge: &mut Map<String, Va
     }
     let status = mapping(merge.entry("status").or_insert(Value::Null));
     match result {
-        Value::Object(fields) => mapping(status.entry(id.as_str()).or_insert(Value::Null)).extend(fields.clone()),
+        Value::Object(fields) => {
+            mapping(status.entry(id.as_str()).or_insert(Value::Null)).extend(fields.clone())
+        }
         _ => {
             status.insert(id.as_str().to_owned(), result.clone());
         }

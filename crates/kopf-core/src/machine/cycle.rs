@@ -200,7 +200,12 @@ fn watching_rules<'a>(handler: &'a Handler, plan: &Plan) -> Rules<'a> {
         subject: Subject::handler(handler.id.clone()),
         options: &handler.options,
         default_errors: ErrorsMode::Ignored,
-        default_backoff: plan.settings.execution.default_backoff.try_into().unwrap_or(jiff::SignedDuration::MAX),
+        default_backoff: plan
+            .settings
+            .execution
+            .default_backoff
+            .try_into()
+            .unwrap_or(jiff::SignedDuration::MAX),
         children: Children::default(),
     }
 }

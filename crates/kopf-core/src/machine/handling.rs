@@ -151,7 +151,9 @@ impl Machine {
         let handler = running.handler;
         handling.cycle.patch = finished.patch;
         handling.subrefs.extend_from_slice(&finished.subrefs);
-        let Some(record) = handling.state.record(&handler.id).cloned() else { return Phase::Handling(handling) };
+        let Some(record) = handling.state.record(&handler.id).cloned() else {
+            return Phase::Handling(handling);
+        };
         let is_waiting = matches!(finished.outcome, Outcome::Unfinished(_));
         let children = Children { pending: false, waits: self.waits(&handler.id) };
         let rules = changing_rules(&handler, children, turn.plan);
@@ -321,7 +323,8 @@ pub(crate) fn changing_rules<'a>(handler: &'a Handler, children: Children, plan:
         subject: Subject::handler(handler.id.clone()),
         options: &handler.options,
         default_errors: ErrorsMode::Temporary,
-        default_backoff: SignedDuration::try_from(plan.settings.execution.default_backoff).unwrap_or(SignedDuration::MAX),
+        default_backoff: SignedDuration::try_from(plan.settings.execution.default_backoff)
+            .unwrap_or(SignedDuration::MAX),
         children,
     }
 }
@@ -336,7 +339,8 @@ pub(crate) fn choose(
     if awakened.is_empty() {
         return Ok(VecDeque::new());
     }
-    let candidates: Vec<Candidate> = awakened.iter().filter_map(|handler| state.candidate(&handler.id)).collect();
+    let candidates: Vec<Candidate> =
+        awakened.iter().filter_map(|handler| state.candidate(&handler.id)).collect();
     let chosen = turn.plan.lifecycle.choose(&candidates, cause, turn.now)?;
     Ok(chosen.into_iter().filter_map(|position| awakened.get(position)).cloned().collect())
 }

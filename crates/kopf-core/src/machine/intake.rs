@@ -78,7 +78,13 @@ impl Machine {
         }
     }
 
-    fn take_answer(&mut self, phase: Phase, request: super::RequestId, answer: Answer, turn: Turn<'_>) -> Phase {
+    fn take_answer(
+        &mut self,
+        phase: Phase,
+        request: super::RequestId,
+        answer: Answer,
+        turn: Turn<'_>,
+    ) -> Phase {
         match phase {
             Phase::Applying(write) if write.awaits(request) => self.end_request(*write, answer, turn),
             other => other,

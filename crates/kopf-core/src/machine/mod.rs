@@ -17,6 +17,8 @@ mod handling;
 mod intake;
 mod phase;
 mod sleep;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::HashMap, mem, sync::Arc};
 
@@ -24,8 +26,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 pub(crate) use changes::deliver;
-pub(crate) use handling::{changing_rules, choose, patched};
 use consistency::{Expected, Seen};
+pub(crate) use handling::{changing_rules, choose, patched};
 use phase::Phase;
 
 use crate::{

@@ -104,10 +104,7 @@ pub(super) struct Running {
 
 impl Phase {
     pub(super) fn accepts_events(&self) -> bool {
-        matches!(
-            self,
-            Self::Idle | Self::Waiting(..) | Self::Sleeping(_) | Self::Throttled(..) | Self::Gone
-        )
+        matches!(self, Self::Idle | Self::Waiting(..) | Self::Sleeping(_) | Self::Throttled(..) | Self::Gone)
     }
 
     /// A write has begun and is not accepted yet.
