@@ -91,7 +91,7 @@ impl Machine {
             return Ok(Phase::Idle);
         }
         let mut patch = Patch::default();
-        let value = Moment::utc(turn.now).touch_text();
+        let value = Moment::utc(turn.now).isoformat();
         turn.plan.progress.touch(&cycle.event.object, &mut patch, Some(&value))?;
         cycle.progress = Progress::Deferred;
         if patch.is_empty() {
