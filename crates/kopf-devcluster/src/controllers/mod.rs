@@ -1,0 +1,114 @@
+//! The controllers of the server itself: definitions, namespaces, garbage collection.
+//!
+//! One task for all, woken by writes and without timers, so that with paused time all is done before time moves on.
+
+pub(crate) mod garbage;
+pub(crate) mod namespaces;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+
+use crate::crd;
+use crate::server::Shared;
+use crate::server::write::prepare::{is_being_deleted, meta_text};
+use crate::store::{Key, Place};
+
+/// What writes have left for the controllers to look at.
+#[derive(Debug, Default)]
+pub(crate) struct Pending(Mutex<Lists>);
+
+#[derive(Debug, Default)]
+struct Lists {
+    /// Namespaces that are being deleted, until they are gone.
+    namespaces: BTreeSet<String>,
+    /// Definitions that are being deleted, until they are gone.
+    definitions: BTreeSet<String>,
+    garbage: VecDeque<garbage::Item>,
+}
+
+impl Pending {
+    /// Notes what a write means to the controllers; little is done here, since every write passes.
+    pub(crate) fn note(&self, store: &Arc<str>, key: &Key, before: Option<&Value>, after: Option<&Value>) {
+        let mut lists = self.lock();
+        if after.is_some_and(is_being_deleted) {
+            match &**store {
+                "namespaces" => lists.namespaces.insert(key.name.clone()),
+                crd::STORE => lists.definitions.insert(key.name.clone()),
+                _ => false,
+            };
+        }
+        if after.is_none() {
+            lists
+                .garbage
+                .push_back(garbage::Item::Gone(meta_text(before.unwrap_or(&Value::Null), "uid").to_owned()));
+        }
+        if after.is_some_and(garbage::concerns) {
+            lists.garbage.push_back(garbage::Item::Look((Arc::clone(store), key.clone())));
+        }
+        for owner in before.into_iter().flat_map(garbage::references) {
+            lists.garbage.push_back(garbage::Item::Owner {
+                reference: owner.clone(),
+                namespace: key.namespace.clone(),
+            });
+        }
+    }
+
+    /// The object has to be looked at again.
+    pub(crate) fn look(&self, place: Place) {
+        self.lock().garbage.push_back(garbage::Item::Look(place));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lists> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Works whenever there is something to do, until the cluster stops.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    loop {
+        tokio::select! {
+            () = shared.stop.cancelled() => return,
+            () = shared.work.notified() => {}
+        }
+        while step(&shared) {
+            if shared.stop.is_cancelled() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Does what is to be done now; whether there may be more.
+fn step(shared: &Arc<Shared>) -> bool {
+    let (definitions, namespaces) = {
+        let lists = shared.pending.lock();
+        (lists.definitions.clone(), lists.namespaces.clone())
+    };
+    let mut worked = false;
+    for name in definitions {
+        worked |= crd::controller::finalize(shared, &name);
+        if shared.store.get(crd::STORE, &Key::new("", name.as_str())).is_none() {
+            shared.pending.lock().definitions.remove(&name);
+        }
+    }
+    for name in namespaces {
+        worked |= namespaces::finalize(shared, &name);
+        if shared.namespace(&name).is_none() {
+            shared.pending.lock().namespaces.remove(&name);
+        }
+    }
+    if shared.options.garbage_collection {
+        // Not in one expression: the lock must be free while the item is worked on.
+        let next = shared.pending.lock().garbage.pop_front();
+        if let Some(item) = next {
+            garbage::collect(shared, item);
+            worked = true;
+        }
+    } else {
+        shared.pending.lock().garbage.clear();
+    }
+    worked
+}
