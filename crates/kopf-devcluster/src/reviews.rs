@@ -1,0 +1,86 @@
+//! Kinds that are asked and not stored: access reviews, reviews of users and tokens, requests of tokens (D-163).
+//!
+//! Without RBAC everything is allowed.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::server::request::User;
+use crate::server::write::prepare::{meta_text, metadata};
+use crate::server::{Request, Shared};
+use crate::types::registry::Served;
+
+/// Whether objects of this resource are answered and not stored.
+pub(crate) fn is_review(served: &Served) -> bool {
+    served.resource.verbs == ["create"]
+        && matches!(&*served.resource.group, "authentication.k8s.io" | "authorization.k8s.io")
+}
+
+/// Fills in the status of a review.
+pub(crate) fn review(shared: &Shared, request: &Request, served: &Served, value: &mut Value) {
+    value["apiVersion"] = served.version().api_version.as_str().into();
+    value["kind"] = served.resource.kind.as_str().into();
+    metadata(value);
+    value["status"] = match served.resource.kind.as_str() {
+        "SelfSubjectReview" => {
+            metadata(value).insert("creationTimestamp".to_owned(), shared.clock.now_text().into());
+            json!({"userInfo": user_info(&request.user)})
+        }
+        "SelfSubjectRulesReview" => json!({
+            "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
+            "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+            "incomplete": false,
+        }),
+        "TokenReview" => token_review(value),
+        _ => json!({"allowed": true, "reason": "the dev cluster allows everything"}),
+    };
+}
+
+pub(crate) fn user_info(user: &User) -> Value {
+    let mut info = json!({"username": user.name, "groups": user.groups});
+    if !user.uid.is_empty() {
+        info["uid"] = user.uid.as_str().into();
+    }
+    if !user.extra.is_empty() {
+        info["extra"] =
+            user.extra.iter().map(|(key, values)| (key.clone(), Value::from(values.clone()))).collect();
+    }
+    info
+}
+
+/// Any token is good, since none is asked for; those made here name their user.
+fn token_review(value: &Value) -> Value {
+    let token = value["spec"]["token"].as_str().unwrap_or_default();
+    let claims = token.split('.').nth(1).and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok());
+    let claims: Value = claims.and_then(|claims| serde_json::from_slice(&claims).ok()).unwrap_or_default();
+    let user = claims["sub"].as_str().unwrap_or("dev-cluster-admin");
+    json!({"authenticated": true, "user": {"username": user, "groups": ["system:authenticated"]}})
+}
+
+/// The seconds that a token lives if its request does not say.
+const DEFAULT_EXPIRATION_SECONDS: i64 = 3600;
+
+/// Answers a TokenRequest for a service account (D-113). The token is not signed: nobody here checks it.
+pub(crate) fn token(shared: &Shared, account: &Value, value: &mut Value) {
+    let (namespace, name) = (meta_text(account, "namespace"), meta_text(account, "name"));
+    let seconds = value["spec"]["expirationSeconds"].as_i64().unwrap_or(DEFAULT_EXPIRATION_SECONDS);
+    let claims = json!({
+        "sub": format!("system:serviceaccount:{namespace}:{name}"),
+        "exp": shared.clock.now().as_second() + seconds,
+        "jti": shared.random.uid(),
+    });
+    let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let token = format!("{}.{}.", part(json!({"alg": "none"})), part(claims));
+    value["apiVersion"] = "authentication.k8s.io/v1".into();
+    value["kind"] = "TokenRequest".into();
+    let fields = metadata(value);
+    fields.insert("name".to_owned(), name.into());
+    fields.insert("namespace".to_owned(), namespace.into());
+    fields.insert("creationTimestamp".to_owned(), shared.clock.now_text().into());
+    if !value["spec"].is_object() {
+        value["spec"] = json!({});
+    }
+    value["spec"]["expirationSeconds"] = seconds.into();
+    value["status"] = json!({"token": token, "expirationTimestamp": shared.clock.text_after(seconds)});
+}

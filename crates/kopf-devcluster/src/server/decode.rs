@@ -1,0 +1,223 @@
+//! Bodies to JSON values, with what a strict reader would object to.
+//!
+//! Duplicate keys are found here, because afterwards they are gone. Syntax errors are told in Go's words.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::negotiation::BodyFormat;
+use super::request::Request;
+use crate::status::ApiError;
+
+/// The most bytes of a body (D-029).
+pub(crate) const BODY_LIMIT: usize = 3 * 1024 * 1024;
+
+/// A decoded body.
+#[derive(Debug, Default)]
+pub(crate) struct Decoded {
+    pub(crate) value: Value,
+    /// The paths of keys that came twice; the last one counts.
+    pub(crate) duplicates: Vec<String>,
+}
+
+/// The object in the body of a create or an update. `kind` is what is expected there.
+pub(crate) fn object(request: &Request, kind: &str) -> Result<Decoded, ApiError> {
+    let decoded = match super::negotiation::body_format(&request.headers)? {
+        BodyFormat::Protobuf => {
+            return Err(ApiError::unsupported_media_type(&["application/json", "application/yaml"]));
+        }
+        BodyFormat::Json => json(&request.body).map_err(|error| unrecognized(&request.body, kind, &error))?,
+        BodyFormat::Yaml => yaml(&request.body).map_err(|error| unrecognized(&request.body, kind, &error))?,
+    };
+    if decoded.value.is_object() {
+        return Ok(decoded);
+    }
+    let error = format!("cannot unmarshal {} into Go value of type struct", go_type(&decoded.value));
+    Err(unrecognized(&request.body, kind, &error))
+}
+
+fn unrecognized(body: &[u8], kind: &str, error: &str) -> ApiError {
+    let beginning = String::from_utf8_lossy(&body[..body.len().min(100)]);
+    ApiError::bad_request(format!(
+        "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: \
+         {error} ({beginning})"
+    ))
+}
+
+/// What Go's JSON calls the type of a value.
+pub(crate) fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// Reads JSON; the error is Go's text.
+pub(crate) fn json(bytes: &[u8]) -> Result<Decoded, String> {
+    let mut duplicates = Vec::new();
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let seed = Tracking { path: String::new(), duplicates: &mut duplicates };
+    let value = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
+    match value {
+        Ok(value) => Ok(Decoded { value, duplicates }),
+        Err(error) => Err(go_error(bytes, &error)),
+    }
+}
+
+/// Reads YAML (of which JSON is a part).
+pub(crate) fn yaml(bytes: &[u8]) -> Result<Decoded, String> {
+    if let Ok(decoded) = json(bytes) {
+        return Ok(decoded);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+    let value = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    Ok(Decoded { value, duplicates: Vec::new() })
+}
+
+/// A syntax error in the words of Go's `encoding/json`.
+fn go_error(bytes: &[u8], error: &serde_json::Error) -> String {
+    if error.is_eof() {
+        return "unexpected end of JSON input".to_owned();
+    }
+    let line_start = bytes
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'\n')
+        .map(|(index, _)| index + 1)
+        .nth(error.line().wrapping_sub(2))
+        .unwrap_or(0);
+    let rest = bytes.get(line_start + error.column().saturating_sub(1)..).unwrap_or_default();
+    let Some(char) = String::from_utf8_lossy(rest).chars().next() else { return error.to_string() };
+    let text = error.to_string();
+    if text.starts_with("expected ident") {
+        return bad_literal(bytes, bytes.len() - rest.len(), char);
+    }
+    let place = [
+        ("key must be a string", "looking for beginning of object key string"),
+        ("expected value", "looking for beginning of value"),
+        ("expected `,` or `}`", "after object key:value pair"),
+        ("expected `,` or `]`", "after array element"),
+        ("expected `:`", "after object key"),
+        ("trailing characters", "after top-level value"),
+        ("trailing comma", "looking for beginning of value"),
+    ];
+    match place.iter().find(|(ours, _)| text.starts_with(ours)) {
+        Some((_, place)) => format!("invalid character '{char}' {place}"),
+        None => text,
+    }
+}
+
+/// A word that is none of JSON's, at its first wrong character.
+fn bad_literal(bytes: &[u8], at: usize, char: char) -> String {
+    for literal in ["null", "true", "false"] {
+        let known = (1..literal.len()).find(|length| bytes[..at].ends_with(&literal.as_bytes()[..*length]));
+        if let Some(expected) = known.and_then(|length| literal.chars().nth(length)) {
+            return format!("invalid character '{char}' in literal {literal} (expecting '{expected}')");
+        }
+    }
+    format!("invalid character '{char}' looking for beginning of value")
+}
+
+/// Builds a value and notes keys that come twice.
+struct Tracking<'a> {
+    path: String,
+    duplicates: &'a mut Vec<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for Tracking<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Tracking<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        loop {
+            let path = format!("{}[{}]", self.path, items.len());
+            let Some(item) = seq.next_element_seed(Tracking { path, duplicates: self.duplicates })? else {
+                return Ok(items.into());
+            };
+            items.push(item);
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(key) = map.next_key::<String>()? {
+            let path = if self.path.is_empty() { key.clone() } else { format!("{}.{key}", self.path) };
+            if fields.contains_key(&key) {
+                self.duplicates.push(path.clone());
+            }
+            let value = map.next_value_seed(Tracking { path, duplicates: self.duplicates })?;
+            fields.insert(key, value);
+        }
+        Ok(fields.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// D-131.
+    #[test]
+    fn keys_that_come_twice_are_noted_with_their_path() {
+        let decoded = json(br#"{"data": {"k": "1", "k": "2"}, "list": [{"a": 1, "a": 1}]}"#).unwrap();
+        assert_eq!(decoded.duplicates, ["data.k", "list[0].a"]);
+        assert_eq!(decoded.value["data"]["k"], "2");
+    }
+
+    #[test]
+    fn syntax_errors_are_told_in_gos_words() {
+        assert_eq!(
+            json(b"{nope").unwrap_err(),
+            "invalid character 'n' looking for beginning of object key string"
+        );
+        assert_eq!(json(b"{\"a\":1").unwrap_err(), "unexpected end of JSON input");
+        assert_eq!(json(b"nope").unwrap_err(), "invalid character 'o' in literal null (expecting 'u')");
+        assert_eq!(json(b"[x]").unwrap_err(), "invalid character 'x' looking for beginning of value");
+    }
+}

@@ -1,0 +1,109 @@
+//! Answers before they are HTTP: status, headers, warnings, body.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use serde_json::Value;
+
+use super::body::Body;
+use super::encode::{Sorted, json};
+use super::negotiation::Encoding;
+use crate::status::ApiError;
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: Cow<'static, str>,
+    pub(crate) body: Body,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Reply {
+    pub(crate) fn new(status: StatusCode, content_type: impl Into<Cow<'static, str>>, body: Body) -> Self {
+        Self {
+            status,
+            content_type: content_type.into(),
+            body,
+            warnings: Vec::new(),
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// A JSON document, as it is or turned into YAML.
+    pub(crate) fn document(status: StatusCode, encoding: Encoding, json: Bytes) -> Self {
+        match encoding {
+            Encoding::Json => Self::new(status, encoding.content_type(), Body::whole(json)),
+            Encoding::Yaml => Self::new(status, encoding.content_type(), Body::whole(yaml(&json))),
+        }
+    }
+
+    pub(crate) fn value(status: StatusCode, encoding: Encoding, value: &Value) -> Self {
+        Self::document(status, encoding, json(value))
+    }
+
+    pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Self {
+        Self::new(status, "text/plain; charset=utf-8", Body::whole(text.into().into()))
+    }
+
+    pub(crate) fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        for warning in warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+        self
+    }
+
+    pub(crate) fn with_header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    /// The HTTP answer. `audit_id` is the client's own or a new one (D-028).
+    pub(crate) fn into_response(self, audit_id: &HeaderValue) -> Response<Body> {
+        let mut response = Response::new(self.body);
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        *headers = self.headers;
+        headers.insert("audit-id", audit_id.clone());
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+        if let Ok(content_type) = HeaderValue::from_str(&self.content_type) {
+            headers.insert(header::CONTENT_TYPE, content_type);
+        }
+        for warning in &self.warnings {
+            let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
+            if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+                headers.append(header::WARNING, value);
+            }
+        }
+        response
+    }
+}
+
+impl From<ApiError> for Reply {
+    fn from(mut error: ApiError) -> Self {
+        let status = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let nosniff = (header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        let warnings = error.take_warnings();
+        let reply = match error.plain_text() {
+            Some(text) => Self::text(status, text),
+            None => Self::value(status, Encoding::Json, &error.to_status()),
+        };
+        let reply = reply.with_header(nosniff.0, nosniff.1).with_warnings(warnings);
+        match error.retry_after() {
+            Some(seconds) => reply.with_header(header::RETRY_AFTER, &seconds.to_string()),
+            None => reply,
+        }
+    }
+}
+
+/// JSON to YAML, keys sorted as a real server's are.
+fn yaml(json: &[u8]) -> Bytes {
+    let value: Value = serde_json::from_slice(json).unwrap_or_default();
+    serde_saphyr::to_string(&Sorted(&value)).unwrap_or_default().into()
+}

@@ -1,0 +1,104 @@
+//! The in-process door: a `tower::Service` that a client can be built on (D-005).
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use http::{HeaderValue, Method, Response};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tokio_util::sync::CancellationToken;
+
+use super::body::Body;
+use super::decode::BODY_LIMIT;
+use super::reply::Reply;
+use super::{Request, Shared, dispatch};
+use crate::status::ApiError;
+
+/// An error of a body.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Answers requests of the cluster; cheap to clone. It never fails: errors are answers.
+#[derive(Clone, Debug)]
+pub struct DevService {
+    shared: Arc<Shared>,
+    /// Ends watches opened here.
+    closing: CancellationToken,
+}
+
+impl DevService {
+    pub(crate) fn new(shared: Arc<Shared>, closing: CancellationToken) -> Self {
+        Self { shared, closing }
+    }
+
+    /// Answers one request.
+    pub(crate) async fn answer<B>(self, request: http::Request<B>) -> Response<Body>
+    where
+        B: http_body::Body + Send,
+        B::Error: Into<BoxError>,
+    {
+        // A caller that never waits must not keep the controllers from their work on a single thread.
+        tokio::task::yield_now().await;
+        let (parts, body) = request.into_parts();
+        let is_head = parts.method == Method::HEAD;
+        let audit_id = match parts.headers.get("audit-id") {
+            Some(id) => id.clone(),
+            None => {
+                HeaderValue::from_str(&self.shared.random.uid()).unwrap_or(HeaderValue::from_static("none"))
+            }
+        };
+        let reply = match read_body(body).await {
+            Ok(body) => self.reply(&Request::new(parts, body, self.closing.clone())),
+            Err(error) => error.into(),
+        };
+        let response = reply.into_response(&audit_id);
+        if is_head { response.map(|_| Body::empty()) } else { response }
+    }
+
+    fn reply(&self, request: &Request) -> Reply {
+        let reply = match self.shared.faults.answer_to(request) {
+            Some(reply) => reply,
+            None => dispatch::dispatch(&self.shared, request).unwrap_or_else(Into::into),
+        };
+        tracing::debug!(
+            method = %request.method, path = request.raw_path, status = reply.status.as_u16(), user = request.user.name,
+            "request"
+        );
+        reply
+    }
+}
+
+async fn read_body<B>(body: B) -> Result<Bytes, ApiError>
+where
+    B: http_body::Body,
+    B::Error: Into<BoxError>,
+{
+    match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(BODY_LIMIT)),
+        Err(error) => {
+            Err(ApiError::bad_request(format!("the body of the request could not be read: {error}")))
+        }
+    }
+}
+
+impl<B> tower::Service<http::Request<B>> for DevService
+where
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        self.clone().answer(request).map(Ok).boxed()
+    }
+}

@@ -1,0 +1,83 @@
+//! What all requests and controllers of one cluster share.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::controllers::Pending;
+use crate::faults;
+use crate::random::Random;
+use crate::store::{Key, Object, Retention, Store};
+use crate::types::Registry;
+
+/// How a cluster behaves; set by [`crate::Builder`].
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// `gitVersion`, such as `v1.37.2`.
+    pub(crate) version: String,
+    pub(crate) bookmark_period: Duration,
+    /// The end of watches that name none; times a random factor between 1 and 2.
+    pub(crate) watch_timeout: Duration,
+    /// How many changes a watcher may be behind before its stream is ended.
+    pub(crate) watch_buffer: usize,
+    pub(crate) retention: Retention,
+    /// How long after its creation a definition is served.
+    pub(crate) establishing_delay: Duration,
+    /// Whether new namespaces get a service account and a root certificate.
+    pub(crate) namespace_contents: bool,
+    pub(crate) garbage_collection: bool,
+    /// Whether a list may be asked for as a watch.
+    pub(crate) streaming_lists: bool,
+}
+
+/// The state of a cluster, shared by its services and tasks.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) options: Options,
+    pub(crate) faults: faults::State,
+    /// Ends watches and tasks when the cluster goes.
+    pub(crate) stop: CancellationToken,
+    /// Wakes the controllers.
+    pub(crate) work: Notify,
+    /// What the controllers have to look at.
+    pub(crate) pending: Pending,
+    registry: RwLock<Arc<Registry>>,
+}
+
+impl Shared {
+    pub(crate) fn new(options: Options, registry: Registry, clock: Clock, random: Random) -> Self {
+        Self {
+            store: Store::new(options.retention),
+            clock,
+            random,
+            options,
+            faults: faults::State::default(),
+            stop: CancellationToken::new(),
+            work: Notify::new(),
+            pending: Pending::default(),
+            registry: RwLock::new(Arc::new(registry)),
+        }
+    }
+
+    /// What is served at this moment.
+    pub(crate) fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces what is served.
+    pub(crate) fn change_registry(&self, change: impl FnOnce(&Registry) -> Registry) {
+        let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&registry);
+        *registry = Arc::new(changed);
+    }
+
+    pub(crate) fn namespace(&self, name: &str) -> Option<Arc<Object>> {
+        self.store.get("namespaces", &Key::new("", name))
+    }
+}

@@ -1,0 +1,309 @@
+//! Watches: a stream of changes from a version on.
+//!
+//! A watch owns a cursor into the resource's log and pulls from it when its reader is ready; it holds nobody up. It
+//! ends at its timeout, when it falls too far behind, when the resource is no longer served, by a fault, or with the
+//! cluster.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::StatusCode;
+use serde_json::json;
+use tokio::sync::watch::Receiver;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::body::{Body, CutOff};
+use super::encode::{event_line, json as to_json, name_of};
+use super::negotiation::{Form, Transform};
+use super::path::ObjectPath;
+use super::reply::Reply;
+use super::selection::Selection;
+use super::{Request, Shared, encode, negotiation, transform};
+use crate::faults::{Cut, Injected, WatchFaults};
+use crate::machinery::cause::Cause;
+use crate::status::ApiError;
+use crate::store::{ChangeKind, Compacted};
+use crate::types::registry::Served;
+
+/// How many changes are taken from the log at once.
+const BATCH: usize = 256;
+/// A stream that is asked to go on begins with an annotated bookmark after the initial events.
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// What arrives of an event when the connection breaks within it.
+const HALF_A_LINE: &[u8] = b"{\"type\":\"MODIFIED\",\"object\":{\"apiVersi";
+
+/// Opens a watch.
+pub(crate) fn watch(
+    shared: &Arc<Shared>,
+    request: &Request,
+    path: &ObjectPath,
+    served: &Served,
+) -> Result<Reply, ApiError> {
+    let form = negotiation::for_objects(&request.headers)?;
+    let selection = Selection::of(request, path, served)?;
+    let start = Start::of(request, shared)?;
+    let store = &served.resource.store;
+    // Before the list or the cursor: nothing that happens after them may be missed.
+    let changed = shared.store.subscribe(store);
+    let mut stream = Watch {
+        form,
+        lines: VecDeque::new(),
+        cursor: shared.store.revision(),
+        caught_up: false,
+        ended: false,
+        breaks: false,
+        ends_at: Instant::now() + timeout(request, shared)?,
+        bookmark_at: request
+            .query
+            .flag("allowWatchBookmarks")
+            .then(|| Instant::now() + shared.options.bookmark_period),
+        gone: served
+            .resource
+            .custom
+            .as_ref()
+            .map_or_else(CancellationToken::new, |custom| custom.gone.clone()),
+        closing: request.closing.clone(),
+        faults: shared.faults.watch(request),
+        changed,
+        selection,
+        served: served.clone(),
+        shared: Arc::clone(shared),
+    };
+    stream.begin(start);
+    let body = Body::stream(stream::unfold(stream, |mut watch| async {
+        let next = watch.next().await?;
+        Some((next, watch))
+    }));
+    Ok(Reply::new(StatusCode::OK, form.encoding.content_type(), body))
+}
+
+/// With what a watch begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// What is there, as ADDED; with a bookmark after it if asked.
+    Everything { bookmark: bool },
+    /// What happens after this version.
+    After(u64),
+}
+
+impl Start {
+    fn of(request: &Request, shared: &Shared) -> Result<Self, ApiError> {
+        let query = &request.query;
+        let version = query.text("resourceVersion").unwrap_or("0");
+        let parsed = version.parse::<u64>().map_err(|_| {
+            ApiError::bad_request(format!(
+                "invalid resource version: resourceVersion: Invalid value: \"{version}\": strconv.ParseUint: parsing \
+                 \"{version}\": invalid syntax"
+            ))
+        })?;
+        let rule = query.text("resourceVersionMatch");
+        let invalid = |cause: Cause| Err(ApiError::invalid_options("ListOptions", &[cause]));
+        match query.optional_flag("sendInitialEvents") {
+            Some(_) if !shared.options.streaming_lists => invalid(Cause::forbidden(
+                "sendInitialEvents",
+                "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled",
+            )),
+            Some(_) if rule != Some("NotOlderThan") => {
+                let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+                invalid(Cause::forbidden("resourceVersionMatch", detail))
+            }
+            Some(true) => Ok(Self::Everything { bookmark: query.flag("allowWatchBookmarks") }),
+            Some(false) if parsed == 0 => Ok(Self::After(shared.store.revision())),
+            Some(false) => Ok(Self::After(parsed)),
+            None if rule.is_some() => invalid(Cause::forbidden(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            )),
+            None if parsed == 0 => Ok(Self::Everything { bookmark: false }),
+            None => Ok(Self::After(parsed)),
+        }
+    }
+}
+
+/// Named by the client, or random, so that watches do not end all at once (D-184).
+fn timeout(request: &Request, shared: &Shared) -> Result<Duration, ApiError> {
+    let seconds = request.query.number("timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok());
+    match seconds.filter(|seconds| *seconds > 0) {
+        Some(seconds) => Ok(Duration::from_secs(seconds)),
+        None => Ok(shared.options.watch_timeout.mul_f64(shared.random.one_to_two())),
+    }
+}
+
+/// An open watch.
+struct Watch {
+    shared: Arc<Shared>,
+    served: Served,
+    selection: Selection,
+    form: Form,
+    /// Encoded events that the reader has not taken yet.
+    lines: VecDeque<Bytes>,
+    /// Everything up to this version has been seen.
+    cursor: u64,
+    /// Whether the beginning is behind, so that falling back means a slow reader.
+    caught_up: bool,
+    ended: bool,
+    /// The end is not a clean one.
+    breaks: bool,
+    ends_at: Instant,
+    bookmark_at: Option<Instant>,
+    changed: Receiver<u64>,
+    /// The cluster or the listener stops.
+    closing: CancellationToken,
+    /// The resource is no longer served.
+    gone: CancellationToken,
+    faults: WatchFaults,
+}
+
+impl Watch {
+    fn begin(&mut self, start: Start) {
+        match start {
+            Start::After(version) => {
+                self.cursor = version;
+                if let Err(Compacted { oldest }) =
+                    self.shared.store.check_revision(&self.served.resource.store, version)
+                {
+                    self.end_with(&ApiError::too_old(version, oldest));
+                }
+            }
+            Start::Everything { bookmark } => {
+                let namespace = self.selection.namespace.as_deref();
+                let snapshot = self.shared.store.list(&self.served.resource.store, namespace);
+                self.cursor = snapshot.revision;
+                for (key, object) in &snapshot.objects {
+                    if self.selection.matches(key, object) {
+                        let line = self.initial_line(object);
+                        self.lines.push_back(line);
+                    }
+                }
+                if bookmark {
+                    self.push_bookmark(true);
+                }
+            }
+        }
+    }
+
+    /// The next piece of the stream; `None` is its clean end. Cancel safe: nothing is taken before it is returned.
+    async fn next(&mut self) -> Option<Result<Bytes, CutOff>> {
+        loop {
+            if let Some(injected) = self.faults.take().filter(|_| !self.ended) {
+                self.suffer(injected);
+            }
+            if let Some(line) = self.lines.pop_front() {
+                self.faults.count_event();
+                return Some(Ok(line));
+            }
+            if self.ended {
+                return std::mem::take(&mut self.breaks).then_some(Err(CutOff));
+            }
+            if self.pull() {
+                continue;
+            }
+            self.wait().await;
+        }
+    }
+
+    fn suffer(&mut self, injected: Injected) {
+        self.lines.clear();
+        self.ended = true;
+        match injected {
+            Injected::Cut(cut) => {
+                self.breaks = cut != Cut::Clean;
+                if cut == Cut::HalfLine {
+                    self.lines.push_back(Bytes::from_static(HALF_A_LINE));
+                }
+            }
+            Injected::LastLine(line) => self.lines.push_back(line),
+        }
+    }
+
+    /// Takes what has happened from the log; whether there was anything to send.
+    fn pull(&mut self) -> bool {
+        let store = &self.served.resource.store;
+        let changes = match self.shared.store.changes(store, self.cursor, BATCH) {
+            Ok(changes) => changes,
+            Err(Compacted { oldest }) => {
+                self.end_with(&ApiError::too_old(self.cursor, oldest));
+                return true;
+            }
+        };
+        if self.caught_up && changes.changes.len() + changes.remaining > self.shared.options.watch_buffer {
+            self.ended = true;
+            return true;
+        }
+        self.caught_up |= changes.remaining == 0;
+        self.cursor = self.cursor.max(changes.up_to);
+        for change in &changes.changes {
+            if let Some(kind) = self.selection.transition(change) {
+                let line = self.line(change, kind);
+                self.lines.push_back(line);
+            }
+        }
+        !self.lines.is_empty() || changes.remaining > 0
+    }
+
+    /// Until something has happened, or it is time for a bookmark or the end.
+    async fn wait(&mut self) {
+        let far = self.ends_at + Duration::from_secs(1);
+        tokio::select! {
+            biased;
+            () = self.closing.cancelled() => self.ended = true,
+            _ = self.changed.changed() => {}
+            () = self.faults.signalled() => {}
+            () = self.gone.cancelled() => {
+                // What was deleted with the resource is told first.
+                while self.pull() && !self.ended {}
+                self.ended = true;
+            }
+            () = sleep_until(self.bookmark_at.unwrap_or(far)), if self.bookmark_at.is_some() => {
+                self.push_bookmark(false);
+                self.bookmark_at = Some(Instant::now() + self.shared.options.bookmark_period);
+            }
+            () = sleep_until(self.ends_at) => {
+                if self.bookmark_at.is_some() {
+                    self.push_bookmark(false);
+                }
+                self.ended = true;
+            }
+        }
+    }
+
+    fn end_with(&mut self, error: &ApiError) {
+        self.lines.push_back(event_line("ERROR", &to_json(&error.to_status())));
+        self.ended = true;
+    }
+
+    fn initial_line(&mut self, object: &crate::store::Object) -> Bytes {
+        match self.form.transform {
+            Transform::None => event_line("ADDED", &encode::object(&self.served, object)),
+            Transform::Metadata => event_line("ADDED", &self.transformed(object)),
+        }
+    }
+
+    fn line(&mut self, change: &crate::store::Change, kind: ChangeKind) -> Bytes {
+        if self.form.transform == Transform::None {
+            return encode::line(&self.served, change, kind);
+        }
+        let leaves = kind == ChangeKind::Deleted && change.kind != ChangeKind::Deleted;
+        let object = if leaves { change.departed() } else { &change.object };
+        event_line(name_of(kind), &self.transformed(object))
+    }
+
+    fn transformed(&mut self, object: &crate::store::Object) -> Bytes {
+        transform::event_bytes(&self.served, self.form, object)
+    }
+
+    /// Tells the reader how far it is, in the form of its events (D-185).
+    fn push_bookmark(&mut self, initial_events_end: bool) {
+        let mut metadata = json!({"resourceVersion": self.cursor.to_string()});
+        if initial_events_end {
+            metadata["annotations"] = json!({INITIAL_EVENTS_END: "true"});
+        }
+        let object = transform::bookmark(&self.served, self.form, &metadata);
+        self.lines.push_back(event_line("BOOKMARK", &to_json(&object)));
+    }
+}

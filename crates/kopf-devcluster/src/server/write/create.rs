@@ -1,0 +1,156 @@
+//! POST: create.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::prepare::{is_being_deleted, meta_text, metadata};
+use super::validate::{Checked, check_type, decoded};
+use super::{Target, Written, prepare, validate};
+use crate::machinery::cause::Cause;
+use crate::server::decode::Decoded;
+use crate::status::{ApiError, Subject};
+use crate::store::{CreateError, Key, Object, Reader};
+
+/// How often a generated name is tried (D-102).
+const NAME_TRIES: usize = 8;
+
+/// Creates the object in a body.
+pub(crate) fn create(target: &Target<'_>, body: Decoded) -> Result<Written, ApiError> {
+    let Checked { mut value, mut warnings } = decoded(target, body)?;
+    check_type(target, &value).map_err(|error| error.with_warnings(warnings.clone()))?;
+    check_namespace(target, &value)?;
+    if !meta_text(&value, "resourceVersion").is_empty() {
+        return Err(ApiError::new(
+            500,
+            "",
+            "resourceVersion should not be set on objects to be created",
+            None,
+        ));
+    }
+    namespace_guard(target, &value, |name| target.shared.namespace(name))?;
+    let base = meta_text(&value, "generateName").to_owned();
+    if meta_text(&value, "name").is_empty() && !base.is_empty() {
+        return create_named(target, &value, &base, warnings);
+    }
+    warnings.extend(new_object(target, &mut value, false)?);
+    let name = meta_text(&value, "name").to_owned();
+    let object = match commit(target, value) {
+        Ok(object) => object,
+        Err(CreateError::Exists(there)) => {
+            return Err(ApiError::already_exists(target.subject(&name), is_being_deleted(&there.value)));
+        }
+        Err(CreateError::Refused(error)) => return Err(error),
+    };
+    Ok(Written { object, created: true, warnings })
+}
+
+/// Creates an object whose name the server makes.
+fn create_named(
+    target: &Target<'_>,
+    value: &Value,
+    base: &str,
+    mut warnings: Vec<String>,
+) -> Result<Written, ApiError> {
+    let mut taken = String::new();
+    for _ in 0..NAME_TRIES {
+        let mut value = value.clone();
+        let name = target.shared.random.name(base);
+        metadata(&mut value).insert("name".to_owned(), name.clone().into());
+        let noticed = new_object(target, &mut value, false)?;
+        match commit(target, value) {
+            Ok(object) => {
+                warnings.extend(noticed);
+                return Ok(Written { object, created: true, warnings });
+            }
+            Err(CreateError::Exists(_)) => taken = name,
+            Err(CreateError::Refused(error)) => return Err(error),
+        }
+    }
+    Err(ApiError::already_exists(target.subject(&taken), false).with_retry_after(1))
+}
+
+/// Prepares and validates an object that is about to be created; gives warnings.
+pub(crate) fn new_object(
+    target: &Target<'_>,
+    value: &mut Value,
+    status_is_kept: bool,
+) -> Result<Vec<String>, ApiError> {
+    prepare::for_create(target, value, status_is_kept);
+    let mut warnings = validate::complete(target, value, None)?;
+    crate::types::strategy::on_create(target, value)?;
+    warnings.extend(validate::new_object(target, value)?);
+    Ok(warnings)
+}
+
+/// Stores a new object, or shows what would be stored.
+pub(crate) fn commit(target: &Target<'_>, value: Value) -> Result<Arc<Object>, CreateError> {
+    let key = target.key(meta_text(&value, "name"));
+    let store = &target.served.resource.store;
+    let value = validate::stored_form(target.served, value);
+    if target.options.dry_run {
+        return match target.shared.store.get(store, &key) {
+            Some(object) => Err(CreateError::Exists(object)),
+            None => Ok(Arc::new(Object::new(0, value))),
+        };
+    }
+    let guard = |reader: &Reader<'_>| {
+        let namespaces = |name: &str| reader.get("namespaces", &Key::new("", name)).cloned();
+        namespace_guard(target, &value, namespaces)?;
+        definition_guard(target, &value, reader)
+    };
+    let object = target.shared.store.create(store, key.clone(), value.clone(), &guard)?;
+    target.after_commit(&key, None, Some(&object.value));
+    Ok(object)
+}
+
+/// New objects need a namespace that is there and stays (D-104, D-141).
+fn namespace_guard(
+    target: &Target<'_>,
+    value: &Value,
+    namespace: impl Fn(&str) -> Option<Arc<Object>>,
+) -> Result<(), ApiError> {
+    if !target.served.resource.namespaced {
+        return Ok(());
+    }
+    let name = target.namespace;
+    let Some(found) = namespace(name) else {
+        return Err(ApiError::not_found(Subject { group: "", what: "namespaces", name }));
+    };
+    if !is_being_deleted(&found.value) {
+        return Ok(());
+    }
+    let why = format!("unable to create new content in namespace {name} because it is being terminated");
+    let cause = Cause {
+        reason: "NamespaceTerminating",
+        message: format!("namespace {name} is being terminated"),
+        field: "metadata.namespace".to_owned(),
+    };
+    Err(ApiError::forbidden(target.subject(meta_text(value, "name")), &why).with_causes(&[cause]))
+}
+
+/// No new objects of a kind that is being removed or gone (D-088).
+fn definition_guard(target: &Target<'_>, value: &Value, reader: &Reader<'_>) -> Result<(), ApiError> {
+    if target.served.resource.custom.is_none() {
+        return Ok(());
+    }
+    match reader.get(crate::crd::STORE, &Key::new("", target.served.resource.qualified())) {
+        None => Err(ApiError::no_such_path()),
+        Some(definition) if is_being_deleted(&definition.value) => {
+            let why = "create not allowed while custom resource definition is terminating";
+            Err(ApiError::forbidden(target.subject(meta_text(value, "name")), why))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// The body may leave its namespace out, but not name another one.
+pub(super) fn check_namespace(target: &Target<'_>, value: &Value) -> Result<(), ApiError> {
+    let namespace = meta_text(value, "namespace");
+    if namespace.is_empty() || namespace == target.namespace {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(
+        "the namespace of the provided object does not match the namespace sent on the request",
+    ))
+}

@@ -1,0 +1,91 @@
+//! PATCH: merge, JSON and strategic merge patches.
+
+use serde_json::Value;
+
+use super::prepare::metadata;
+use super::update::{change, check_name};
+use super::validate::{Checked, check_type, decoded};
+use super::{Target, Written};
+use crate::machinery::cause::Cause;
+use crate::machinery::{json_patch, merge_patch};
+use crate::server::decode::{Decoded, json};
+use crate::server::{Request, negotiation};
+use crate::status::ApiError;
+
+const JSON_PATCH: &str = "application/json-patch+json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
+const STRATEGIC_MERGE_PATCH: &str = "application/strategic-merge-patch+json";
+pub(crate) const APPLY_PATCH: &str = "application/apply-patch+yaml";
+
+/// Changes an object by the patch in the body.
+pub(crate) fn patch(target: &Target<'_>, request: &Request, name: &str) -> Result<Written, ApiError> {
+    let media_type = negotiation::media_type(&request.headers).unwrap_or_default();
+    let is_custom = target.served.resource.custom.is_some();
+    let kind = match media_type.as_str() {
+        JSON_PATCH => Kind::Json,
+        MERGE_PATCH => Kind::Merge,
+        _ => return Err(ApiError::unsupported_media_type(accepted(is_custom))),
+    };
+    if request.query.optional_flag("force").is_some() {
+        let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
+        return Err(ApiError::invalid_options("PatchOptions", &[cause]));
+    }
+    let Decoded { value: document, duplicates } = match json(&request.body) {
+        Ok(decoded) => decoded,
+        Err(_) if kind == Kind::Merge => return Err(ApiError::bad_request("invalid JSON patch")),
+        Err(error) => return Err(ApiError::bad_request(format!("error decoding patch: {error}"))),
+    };
+    let warnings = std::cell::RefCell::new(Vec::new());
+    let written = change(target, name, |current| {
+        let mut value = current.clone();
+        kind.apply(&document, &mut value)?;
+        if !value.is_object() {
+            return Err(ApiError::patch_not_applicable());
+        }
+        let duplicates = duplicates.clone();
+        let Checked { mut value, warnings: noticed } = decoded(target, Decoded { value, duplicates })?;
+        *warnings.borrow_mut() = noticed;
+        check_type(target, &value)?;
+        check_name(target, name, &value)?;
+        if target.served.resource.namespaced {
+            metadata(&mut value).insert("namespace".to_owned(), target.namespace.into());
+        }
+        Ok(value)
+    })?;
+    Ok(Written { warnings: [warnings.into_inner(), written.warnings].concat(), ..written })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Json,
+    Merge,
+}
+
+impl Kind {
+    fn apply(self, document: &Value, value: &mut Value) -> Result<(), ApiError> {
+        match self {
+            Self::Merge if !document.is_object() => Err(ApiError::bad_request("invalid JSON patch")),
+            Self::Merge => {
+                merge_patch::apply(value, document);
+                Ok(())
+            }
+            Self::Json => json_patch::apply(value, document).map_err(|error| match error {
+                json_patch::Error::Malformed(why) => ApiError::bad_request(why),
+                json_patch::Error::TooLarge(_) => {
+                    ApiError::new(413, "RequestEntityTooLarge", error.to_string(), None)
+                }
+                json_patch::Error::Failed(why) => {
+                    tracing::debug!(%why, "a JSON patch cannot be applied");
+                    ApiError::patch_not_applicable()
+                }
+            }),
+        }
+    }
+}
+
+fn accepted(is_custom: bool) -> &'static [&'static str] {
+    match is_custom {
+        true => &[JSON_PATCH, MERGE_PATCH, APPLY_PATCH],
+        false => &[JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH],
+    }
+}

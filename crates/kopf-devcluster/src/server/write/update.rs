@@ -1,0 +1,206 @@
+//! PUT, and the common part of everything that changes an object.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::prepare::{has_finalizers, is_being_deleted, meta_text, metadata};
+use super::validate::{Checked, check_type, decoded};
+use super::{Target, Written, create, prepare, validate};
+use crate::machinery::cause::Cause;
+use crate::server::decode::Decoded;
+use crate::server::encode::seen;
+use crate::server::read::not_found;
+use crate::status::ApiError;
+use crate::store::{CreateError, Object, Stale};
+use crate::types::flags::{CREATE_ON_UPDATE, UNCONDITIONAL_UPDATE};
+
+/// Replaces an object by the one in a body, or creates it where the type permits.
+pub(crate) fn update(target: &Target<'_>, name: &str, body: Decoded) -> Result<Written, ApiError> {
+    let Checked { value, warnings } = decoded(target, body)?;
+    check_type(target, &value).map_err(|error| error.with_warnings(warnings.clone()))?;
+    check_name(target, name, &value)?;
+    let key = target.key(name);
+    let may_create = target.served.resource.has(CREATE_ON_UPDATE) && target.subresource.is_none();
+    if may_create && target.shared.store.get(&target.served.resource.store, &key).is_none() {
+        return create_instead(target, value, warnings);
+    }
+    let unconditional = target.served.resource.has(UNCONDITIONAL_UPDATE);
+    let written = change(target, name, |_| {
+        if !unconditional && meta_text(&value, "resourceVersion").is_empty() {
+            let cause =
+                Cause::invalid("metadata.resourceVersion", &0.into(), "must be specified for an update");
+            return Err(ApiError::invalid(target.subject(name), &[cause]));
+        }
+        Ok(value.clone())
+    })?;
+    Ok(Written { warnings: [warnings, written.warnings].concat(), ..written })
+}
+
+fn create_instead(
+    target: &Target<'_>,
+    mut value: Value,
+    mut warnings: Vec<String>,
+) -> Result<Written, ApiError> {
+    metadata(&mut value).shift_remove("resourceVersion");
+    warnings.extend(create::new_object(target, &mut value, false)?);
+    let name = meta_text(&value, "name").to_owned();
+    match create::commit(target, value) {
+        Ok(object) => Ok(Written { object, created: true, warnings }),
+        Err(CreateError::Exists(_)) => Err(ApiError::modified(target.subject(&name))),
+        Err(CreateError::Refused(error)) => Err(error),
+    }
+}
+
+/// The object must say the name and namespace of the path.
+pub(super) fn check_name(target: &Target<'_>, name: &str, value: &Value) -> Result<(), ApiError> {
+    let said = meta_text(value, "name");
+    if said.is_empty() {
+        let message =
+            format!("the name of the object ({name} based on URL) was undeterminable: name must be provided");
+        return Err(ApiError::bad_request(message));
+    }
+    if said != name {
+        let message = format!("the name of the object ({said}) does not match the name on the URL ({name})");
+        return Err(ApiError::bad_request(message));
+    }
+    let namespace = meta_text(value, "namespace");
+    if !namespace.is_empty() && namespace != target.namespace {
+        let message = format!(
+            "the namespace of the object ({namespace}) does not match the namespace on the request ({})",
+            target.namespace
+        );
+        return Err(ApiError::bad_request(message));
+    }
+    Ok(())
+}
+
+/// Changes an object: `make` gets it as the endpoint shows it, and gives what it shall be. Done again on the newer
+/// object if another writer comes between.
+pub(crate) fn change(
+    target: &Target<'_>,
+    name: &str,
+    make: impl Fn(&Value) -> Result<Value, ApiError>,
+) -> Result<Written, ApiError> {
+    let key = target.key(name);
+    let store = &target.served.resource.store;
+    loop {
+        let object = target.shared.store.get(store, &key).ok_or_else(|| not_found(target.served, name))?;
+        let old = seen(target.served, &object.value);
+        let new = make(&old)?;
+        check_preconditions(target, name, &old, &new)?;
+        match change_to(target, &object, &old, new) {
+            Ok(written) => return Ok(written),
+            Err(Failed::Refused(error)) => return Err(error),
+            Err(Failed::Stale) => {}
+        }
+    }
+}
+
+/// Why a change was not stored.
+enum Failed {
+    Refused(ApiError),
+    Stale,
+}
+
+impl From<ApiError> for Failed {
+    fn from(error: ApiError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Stale> for Failed {
+    fn from(_: Stale) -> Self {
+        Self::Stale
+    }
+}
+
+/// A uid or resource version in the new object must be those of the old one (D-107).
+fn check_preconditions(target: &Target<'_>, name: &str, old: &Value, new: &Value) -> Result<(), ApiError> {
+    let (uid, there) = (meta_text(new, "uid"), meta_text(old, "uid"));
+    if !uid.is_empty() && uid != there {
+        let (resource, namespace) = (&target.served.resource, target.namespace);
+        let place = if resource.group.is_empty() || resource.custom.is_none() {
+            resource.plural.clone()
+        } else {
+            format!("{}/{}", resource.group, resource.plural)
+        };
+        let scope = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: /registry/{place}/{scope}{name}, ResourceVersion: 0, \
+             AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {there}"
+        );
+        return Err(ApiError::conflict(target.subject(name), &why));
+    }
+    let version = meta_text(new, "resourceVersion");
+    if !version.is_empty() && version != meta_text(old, "resourceVersion") {
+        return Err(ApiError::modified(target.subject(name)));
+    }
+    Ok(())
+}
+
+fn change_to(
+    target: &Target<'_>,
+    object: &Arc<Object>,
+    old: &Value,
+    mut new: Value,
+) -> Result<Written, Failed> {
+    prepare::for_update(target, old, &mut new);
+    let mut warnings = validate::complete(target, &mut new, Some(old))?;
+    crate::types::strategy::on_update(target, &mut new, old)?;
+    warnings.extend(validate::changed_object(target, &new, old)?);
+    let written = |object| Written { object, created: false, warnings };
+    let key = target.key(meta_text(old, "name"));
+    let (store, shared) = (&target.served.resource.store, target.shared);
+    let ends = is_being_deleted(&new) && !has_finalizers(&new) && is_released(target, &new);
+    if ends {
+        // The answer shows what was asked for at the old version; watchers see the last state that was stored.
+        let mut answer = validate::stored_form(target.served, new);
+        metadata(&mut answer).insert("resourceVersion".to_owned(), meta_text(old, "resourceVersion").into());
+        if !target.options.dry_run {
+            shared.store.remove(store, key.clone(), object.revision, object.value.clone())?;
+            target.after_commit(&key, Some(&object.value), None);
+        }
+        return Ok(written(Arc::new(Object::new(object.revision, answer))));
+    }
+    let mut stored = validate::stored_form(target.served, new);
+    metadata(&mut stored).insert("resourceVersion".to_owned(), meta_text(old, "resourceVersion").into());
+    if same(&stored, &object.value) {
+        return Ok(written(Arc::clone(object)));
+    }
+    if target.options.dry_run {
+        return Ok(written(Arc::new(Object::new(object.revision, stored))));
+    }
+    let changed = shared.store.update(store, key.clone(), object.revision, stored)?;
+    target.after_commit(&key, Some(&object.value), Some(&changed.value));
+    Ok(written(changed))
+}
+
+/// Whether nothing but finalizers keeps an object whose deletion has begun: no grace period is left, and a namespace
+/// has been emptied.
+fn is_released(target: &Target<'_>, new: &Value) -> bool {
+    if &*target.served.resource.store == "namespaces" {
+        return new["spec"]["finalizers"].as_array().is_none_or(Vec::is_empty);
+    }
+    new["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) == 0
+}
+
+/// Whether a write would change nothing; the times of managed fields do not count (D-109).
+fn same(new: &Value, old: &Value) -> bool {
+    if new == old {
+        return true;
+    }
+    let (mut new, mut old) = (new.clone(), old.clone());
+    for object in [&mut new, &mut old] {
+        for entry in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
+            prepare::remove(entry, "time");
+        }
+    }
+    if new["metadata"]["managedFields"].is_null() {
+        prepare::remove(&mut new["metadata"], "managedFields");
+    }
+    if old["metadata"]["managedFields"].is_null() {
+        prepare::remove(&mut old["metadata"], "managedFields");
+    }
+    new == old
+}

@@ -1,0 +1,171 @@
+//! From a decoded body to an object that may be stored: its type, its fields, its metadata, its schema.
+
+use serde_json::Value;
+
+use super::Target;
+use super::options::FieldValidation;
+use super::prepare::{meta_text, metadata};
+use crate::machinery::{metadata as rules, names::NameSyntax};
+use crate::server::decode::Decoded;
+use crate::status::{ApiError, Subject};
+use crate::types::registry::Served;
+use crate::types::{Resource, Shape};
+
+/// A body that was read, with what was found objectionable in it.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) value: Value,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Takes out what the type does not have, and refuses it or warns of it as asked (D-131).
+pub(crate) fn decoded(target: &Target<'_>, body: Decoded) -> Result<Checked, ApiError> {
+    let Decoded { mut value, duplicates } = body;
+    let unknown = unknown_fields(target.served, &mut value)?;
+    let problems: Vec<String> = duplicates
+        .into_iter()
+        .map(|path| format!("duplicate field \"{path}\""))
+        .chain(unknown.into_iter().map(|path| format!("unknown field \"{path}\"")))
+        .collect();
+    match target.options.validation {
+        FieldValidation::Strict if !problems.is_empty() => {
+            Err(cannot_be_handled(target.served, &format!("strict decoding error: {}", problems.join(", "))))
+        }
+        FieldValidation::Warn => Ok(Checked { value, warnings: problems }),
+        FieldValidation::Ignore | FieldValidation::Strict => Ok(Checked { value, warnings: Vec::new() }),
+    }
+}
+
+/// The body cannot be read as the type of the endpoint.
+pub(crate) fn cannot_be_handled(served: &Served, why: &str) -> ApiError {
+    let (kind, version) = (&served.resource.kind, &served.version().name);
+    ApiError::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
+}
+
+/// Removes the fields that the type does not have; gives their paths, sorted.
+fn unknown_fields(served: &Served, value: &mut Value) -> Result<Vec<String>, ApiError> {
+    let unknown = match &served.version().definition {
+        Some(definition) => definition.decode(value).map_err(|cause| {
+            let subject = Subject {
+                group: &served.resource.group,
+                what: &served.resource.kind,
+                name: meta_text(value, "name"),
+            };
+            ApiError::invalid(subject, &[cause])
+        }),
+        None => crate::types::fields::decode(served, value).map_err(|why| cannot_be_handled(served, &why)),
+    };
+    let mut unknown = unknown?;
+    unknown.sort();
+    Ok(unknown)
+}
+
+/// apiVersion and kind may be missing, but not be others' (D-101).
+pub(crate) fn check_type(target: &Target<'_>, value: &Value) -> Result<(), ApiError> {
+    let (resource, version) = (&target.served.resource, target.served.version());
+    let (api_version, kind) = (value["apiVersion"].as_str(), value["kind"].as_str());
+    if let Some(api_version) = api_version.filter(|text| !text.is_empty() && *text != version.api_version) {
+        return Err(ApiError::bad_request(format!(
+            "the API version in the data ({api_version}) does not match the expected API version ({})",
+            version.api_version
+        )));
+    }
+    match kind.filter(|text| !text.is_empty() && *text != resource.kind) {
+        None => Ok(()),
+        Some(kind) => Err(other_kind(target, kind)),
+    }
+}
+
+fn other_kind(target: &Target<'_>, kind: &str) -> ApiError {
+    let (resource, version) = (&target.served.resource, target.served.version());
+    if resource.custom.is_some() {
+        return ApiError::bad_request(format!(
+            "{kind} in version \"{}\" cannot be handled as a {}: unexpected kind",
+            version.name, resource.kind
+        ));
+    }
+    let is_known = target.shared.registry().find_kind(&resource.group, &version.name, kind).is_some();
+    let why = if is_known {
+        let group =
+            if resource.group.is_empty() { "core" } else { resource.group.split('.').next().unwrap_or("") };
+        format!("converting ({}.{kind}) to ({group}.{}): unknown conversion", version.name, resource.kind)
+    } else {
+        format!(
+            "no kind \"{kind}\" is registered for version \"{}\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+            version.api_version
+        )
+    };
+    ApiError::bad_request(format!(
+        "{kind} in version \"{}\" cannot be handled as a {}: {why}",
+        version.name, resource.kind
+    ))
+}
+
+/// Brings an object into the form in which it is compared and stored: its type, its defaults. `old` is given for
+/// updates. Gives warnings.
+pub(crate) fn complete(
+    target: &Target<'_>,
+    value: &mut Value,
+    old: Option<&Value>,
+) -> Result<Vec<String>, ApiError> {
+    let (resource, version) = (&target.served.resource, target.served.version());
+    value["apiVersion"] = version.api_version.as_str().into();
+    value["kind"] = resource.kind.as_str().into();
+    let mut warnings = Vec::new();
+    if let Some(warning) = rules::drop_repeated_owners(&mut value["metadata"]) {
+        warnings.push(warning);
+    }
+    if let Some(definition) = &version.definition {
+        definition.apply_defaults(value);
+    }
+    if old.is_none_or(|old| old["metadata"]["finalizers"] != value["metadata"]["finalizers"]) {
+        warnings.extend(rules::warnings(&value["metadata"]));
+    }
+    Ok(warnings)
+}
+
+/// Validates an object about to be created; gives warnings.
+pub(crate) fn new_object(target: &Target<'_>, value: &Value) -> Result<Vec<String>, ApiError> {
+    let mut causes = rules::validate_create(&value["metadata"], metadata_rules(&target.served.resource));
+    let mut warnings = Vec::new();
+    if let Some(definition) = &target.served.version().definition {
+        causes.extend(definition.validate(value, None, &mut warnings));
+    }
+    causes.extend(crate::types::strategy::validate_create(target, value));
+    if causes.is_empty() { Ok(warnings) } else { Err(target.invalid(meta_text(value, "name"), &causes)) }
+}
+
+/// Validates what an update makes of an object; gives warnings.
+pub(crate) fn changed_object(
+    target: &Target<'_>,
+    value: &Value,
+    old: &Value,
+) -> Result<Vec<String>, ApiError> {
+    let rules_of_type = metadata_rules(&target.served.resource);
+    let mut causes = rules::validate_update(&value["metadata"], &old["metadata"], rules_of_type);
+    let mut warnings = Vec::new();
+    if let Some(definition) = &target.served.version().definition {
+        causes.extend(definition.validate(value, Some(old), &mut warnings));
+    }
+    causes.extend(crate::types::strategy::validate_update(target, value, old));
+    if causes.is_empty() { Ok(warnings) } else { Err(target.invalid(meta_text(old, "name"), &causes)) }
+}
+
+fn metadata_rules(resource: &Resource) -> rules::Rules {
+    let name_syntax = match (resource.group.as_str(), resource.kind.as_str()) {
+        ("", "Namespace" | "Service") => NameSyntax::Label,
+        ("rbac.authorization.k8s.io", _) => NameSyntax::PathSegment,
+        _ => NameSyntax::Subdomain,
+    };
+    rules::Rules { is_namespaced: resource.namespaced, name_syntax }
+}
+
+/// An object in the form in which it is stored: the storage version's.
+pub(crate) fn stored_form(served: &Served, mut value: Value) -> Value {
+    metadata(&mut value).shift_remove("resourceVersion");
+    if served.version().view.shape == Shape::EventsV1 {
+        return crate::events::to_core(&value);
+    }
+    value["apiVersion"] = served.resource.storage_version.as_str().into();
+    value
+}

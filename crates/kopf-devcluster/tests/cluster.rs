@@ -1,0 +1,315 @@
+//! The cluster as its users reach it: in process with paused time, and over HTTP.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use kopf_devcluster::{Answer, Body, Cut, CutAfter, DevCluster, ListenOptions, Matcher};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+const WIDGETS: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.test.dev}
+spec:
+  group: test.dev
+  scope: Namespaced
+  names: {plural: widgets, kind: Widget}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    subresources: {status: {}}
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+";
+const COLLECTION: &str = "/apis/test.dev/v1/namespaces/default/widgets";
+
+fn widget(name: &str) -> Value {
+    json!({"apiVersion": "test.dev/v1", "kind": "Widget", "metadata": {"name": name}, "spec": {"size": 1}})
+}
+
+async fn cluster() -> DevCluster {
+    let cluster = DevCluster::start().await.unwrap();
+    cluster.apply_manifest(WIDGETS).await.unwrap();
+    cluster
+}
+
+/// An open watch in process.
+struct Watch(Body, Vec<u8>);
+
+impl Watch {
+    async fn open(cluster: &DevCluster, path: &str) -> Self {
+        let request = Request::get(path).body(Full::<Bytes>::default()).unwrap();
+        let response = cluster.service().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        Self(response.into_body(), Vec::new())
+    }
+
+    /// The next event; `None` at the end, clean or not.
+    async fn next(&mut self) -> Option<Value> {
+        loop {
+            if let Some(end) = self.1.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.1.drain(..=end).collect();
+                return Some(serde_json::from_slice(&line).unwrap());
+            }
+            let frame = self.0.frame().await?.ok()?;
+            self.1.extend_from_slice(frame.data_ref().unwrap());
+        }
+    }
+
+    async fn types(&mut self, count: usize) -> Vec<String> {
+        let mut types = Vec::new();
+        for _ in 0..count {
+            types.push(self.next().await.unwrap()["type"].as_str().unwrap().to_owned());
+        }
+        types
+    }
+}
+
+/// D-005, D-071, D-121, D-122, D-123: the life of an object, in process and with paused time.
+#[tokio::test(start_paused = true)]
+async fn an_object_lives_and_ends_with_its_finalizers() {
+    let cluster = cluster().await;
+    let mut watch = Watch::open(&cluster, &format!("{COLLECTION}?watch=true&resourceVersion=1")).await;
+    let created = cluster.create(COLLECTION, &widget("a")).await.unwrap();
+    assert_eq!(created["metadata"]["generation"], 1);
+    let path = format!("{COLLECTION}/a");
+    cluster.merge(&path, &json!({"metadata": {"finalizers": ["x.dev/f"]}})).await.unwrap();
+    let status =
+        cluster.merge(&format!("{path}/status"), &json!({"status": {"ok": true}, "spec": 1})).await.unwrap();
+    assert_eq!((&status["status"]["ok"], &status["spec"]["size"]), (&json!(true), &json!(1)));
+    let marked = cluster.delete(&path).await.unwrap();
+    assert!(marked["metadata"]["deletionTimestamp"].is_string());
+    assert_eq!(marked["metadata"]["generation"], 2);
+    let last = cluster.merge(&path, &json!({"metadata": {"finalizers": null}})).await.unwrap();
+    assert_eq!(last["metadata"]["resourceVersion"], marked["metadata"]["resourceVersion"]);
+    assert_eq!(cluster.get(&path).await.unwrap_err().code(), 404);
+    assert_eq!(watch.types(5).await, ["ADDED", "MODIFIED", "MODIFIED", "MODIFIED", "DELETED"]);
+}
+
+/// D-184, D-185: with paused time bookmarks and the end come without waiting.
+#[tokio::test(start_paused = true)]
+async fn a_quiet_watch_gets_bookmarks_and_ends_at_its_timeout() {
+    let cluster = cluster().await;
+    let path = format!("{COLLECTION}?watch=true&allowWatchBookmarks=true&timeoutSeconds=150");
+    let mut watch = Watch::open(&cluster, &path).await;
+    let started = tokio::time::Instant::now();
+    let mut bookmarks = 0;
+    while let Some(event) = watch.next().await {
+        assert_eq!(event["type"], "BOOKMARK");
+        assert_eq!(event["object"]["kind"], "Widget");
+        bookmarks += 1;
+    }
+    assert_eq!(started.elapsed(), Duration::from_secs(150));
+    assert_eq!(bookmarks, 3, "after 60 and 120 seconds, and at the end");
+}
+
+/// D-071: a definition appears without conditions, then with them.
+#[tokio::test(start_paused = true)]
+async fn a_definition_is_established_after_it_was_created() {
+    let cluster = DevCluster::start().await.unwrap();
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let mut watch = Watch::open(&cluster, &format!("{path}?watch=true")).await;
+    cluster.apply_manifest(WIDGETS).await.unwrap();
+    let (added, modified) = (watch.next().await.unwrap(), watch.next().await.unwrap());
+    assert_eq!((&added["type"], &added["object"]["status"]["conditions"]), (&json!("ADDED"), &Value::Null));
+    let conditions = &modified["object"]["status"]["conditions"];
+    assert_eq!(conditions[1]["type"], "Established");
+    assert_eq!(conditions[1]["status"], "True");
+}
+
+/// D-072: before it is established a resource is not there.
+#[tokio::test(start_paused = true)]
+async fn establishing_can_be_delayed() {
+    let cluster = DevCluster::builder().establishing_delay(Duration::from_secs(5)).start().await.unwrap();
+    cluster.apply_manifest(WIDGETS).await.unwrap();
+    assert_eq!(cluster.list(COLLECTION).await.unwrap_err().code(), 404);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert!(cluster.list(COLLECTION).await.unwrap().is_empty());
+}
+
+/// D-088: objects go first, watches see it and end, then the resource is gone.
+#[tokio::test(start_paused = true)]
+async fn a_definition_takes_its_objects_with_it() {
+    let cluster = cluster().await;
+    cluster.create(COLLECTION, &widget("a")).await.unwrap();
+    let mut watch = Watch::open(&cluster, &format!("{COLLECTION}?watch=true")).await;
+    assert_eq!(watch.types(1).await, ["ADDED"]);
+    cluster.delete("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.test.dev").await.unwrap();
+    assert_eq!(watch.types(1).await, ["DELETED"]);
+    assert_eq!(watch.next().await, None);
+    assert_eq!(cluster.list(COLLECTION).await.unwrap_err().code(), 404);
+}
+
+/// D-141: a namespace is emptied, then it goes.
+#[tokio::test(start_paused = true)]
+async fn a_namespace_takes_its_objects_with_it() {
+    let cluster = cluster().await;
+    cluster.create("/api/v1/namespaces", &json!({"metadata": {"name": "n"}})).await.unwrap();
+    let mut held = widget("held");
+    held["metadata"]["finalizers"] = json!(["x.dev/f"]);
+    cluster.create("/apis/test.dev/v1/namespaces/n/widgets", &held).await.unwrap();
+    let mut watch =
+        Watch::open(&cluster, "/api/v1/namespaces?watch=true&fieldSelector=metadata.name%3Dn").await;
+    let terminating = cluster.delete("/api/v1/namespaces/n").await.unwrap();
+    assert_eq!(terminating["status"]["phase"], "Terminating");
+    let refused = cluster.create("/apis/test.dev/v1/namespaces/n/widgets", &widget("b")).await.unwrap_err();
+    assert_eq!(refused.code(), 403);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(cluster.list("/api/v1/namespaces/n/configmaps").await.unwrap().is_empty());
+    cluster.get("/api/v1/namespaces/n").await.unwrap();
+    cluster
+        .merge("/apis/test.dev/v1/namespaces/n/widgets/held", &json!({"metadata": {"finalizers": null}}))
+        .await
+        .unwrap();
+    assert_eq!(watch.types(3).await, ["ADDED", "MODIFIED", "DELETED"]);
+}
+
+/// D-129: dependents go with the last owner, across kinds.
+#[tokio::test(start_paused = true)]
+async fn dependents_go_with_their_last_owner() {
+    let cluster = cluster().await;
+    let owners = [cluster.create(COLLECTION, &widget("a")).await.unwrap(), {
+        cluster.create(COLLECTION, &widget("b")).await.unwrap()
+    }];
+    let references: Vec<Value> = owners
+        .iter()
+        .map(|owner| {
+            let metadata = &owner["metadata"];
+            json!({"apiVersion": "test.dev/v1", "kind": "Widget", "name": metadata["name"], "uid": metadata["uid"]})
+        })
+        .collect();
+    let configs = "/api/v1/namespaces/default/configmaps";
+    cluster
+        .create(configs, &json!({"metadata": {"name": "d", "ownerReferences": references}}))
+        .await
+        .unwrap();
+    cluster.delete(&format!("{COLLECTION}/a")).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let dependent = cluster.get(&format!("{configs}/d")).await.unwrap();
+    assert_eq!(dependent["metadata"]["ownerReferences"], json!([references[1]]));
+    cluster.delete(&format!("{COLLECTION}/b")).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(cluster.get(&format!("{configs}/d")).await.unwrap_err().code(), 404);
+}
+
+/// D-220.
+#[tokio::test(start_paused = true)]
+async fn a_fault_answers_so_many_requests_and_no_more() {
+    let cluster = cluster().await;
+    let patches = Matcher::any().verb("patch").resource("widgets.test.dev");
+    cluster.faults().answer_after(patches, Answer::status(429).retry_after(7), 1, 2);
+    cluster.create(COLLECTION, &widget("a")).await.unwrap();
+    let path = format!("{COLLECTION}/a");
+    let mut codes = Vec::new();
+    for size in 0..4 {
+        let answer = cluster.merge(&path, &json!({"spec": {"size": size}})).await;
+        codes.push(answer.map_or_else(|error| error.code(), |_| 200));
+    }
+    assert_eq!(codes, [200, 429, 429, 200]);
+    assert_eq!(cluster.get(&path).await.unwrap()["spec"]["size"], 3);
+}
+
+/// D-221.
+#[tokio::test(start_paused = true)]
+async fn watches_can_be_cut_now_after_events_and_after_a_time() {
+    let cluster = cluster().await;
+    let path = format!("{COLLECTION}?watch=true");
+    let watches = Matcher::any().verb("watch");
+    let mut watch = Watch::open(&cluster, &path).await;
+    assert_eq!(cluster.faults().cut_watches(&watches, Cut::Clean), 1);
+    assert!(watch.0.frame().await.is_none());
+    let mut watch = Watch::open(&cluster, &path).await;
+    assert_eq!(cluster.faults().cut_watches(&watches, Cut::HalfLine), 1);
+    assert!(watch.0.frame().await.unwrap().is_ok());
+    assert!(watch.0.frame().await.unwrap().is_err());
+    cluster.faults().cut_watches_after(watches.clone(), CutAfter::Events(1), Cut::Hard, 1);
+    cluster.create(COLLECTION, &widget("a")).await.unwrap();
+    cluster.create(COLLECTION, &widget("b")).await.unwrap();
+    let mut watch = Watch::open(&cluster, &path).await;
+    assert_eq!(watch.types(1).await, ["ADDED"]);
+    assert!(watch.0.frame().await.unwrap().is_err());
+    cluster.faults().cut_watches_after(watches, CutAfter::Time(Duration::from_secs(9)), Cut::Clean, 1);
+    let started = tokio::time::Instant::now();
+    let mut watch = Watch::open(&cluster, &path).await;
+    assert_eq!(watch.types(2).await, ["ADDED", "ADDED"]);
+    assert_eq!(watch.next().await, None);
+    assert_eq!(started.elapsed(), Duration::from_secs(9));
+}
+
+/// D-222, D-223, D-182: an expired version and other errors arrive inside the stream.
+#[tokio::test(start_paused = true)]
+async fn errors_arrive_inside_watches() {
+    let cluster = cluster().await;
+    cluster.create(COLLECTION, &widget("a")).await.unwrap();
+    cluster.faults().compact();
+    let mut watch = Watch::open(&cluster, &format!("{COLLECTION}?watch=true&resourceVersion=1")).await;
+    let error = watch.next().await.unwrap();
+    assert_eq!((&error["type"], &error["object"]["code"]), (&json!("ERROR"), &json!(410)));
+    assert_eq!(watch.next().await, None);
+    let mut watch = Watch::open(&cluster, &format!("{COLLECTION}?watch=true")).await;
+    assert_eq!(watch.types(1).await, ["ADDED"]);
+    cluster.faults().error_event(&Matcher::any().resource("widgets*"), &Answer::status(500));
+    let error = watch.next().await.unwrap();
+    assert_eq!((&error["type"], &error["object"]["code"]), (&json!("ERROR"), &json!(500)));
+    assert_eq!(watch.next().await, None);
+}
+
+/// D-187: a reader that does not read is cut off, and delays nobody.
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_is_ended() {
+    let cluster = DevCluster::builder().watch_buffer(3).start().await.unwrap();
+    cluster.apply_manifest(WIDGETS).await.unwrap();
+    let list = cluster.get(COLLECTION).await.unwrap();
+    let version = list["metadata"]["resourceVersion"].as_str().unwrap();
+    let mut slow = Watch::open(&cluster, &format!("{COLLECTION}?watch=true&resourceVersion={version}")).await;
+    cluster.create(COLLECTION, &widget("first")).await.unwrap();
+    assert_eq!(slow.types(1).await, ["ADDED"]);
+    for name in ["a", "b", "c", "d"] {
+        cluster.create(COLLECTION, &widget(name)).await.unwrap();
+    }
+    assert_eq!(slow.next().await, None);
+}
+
+/// D-001, D-006: over HTTP, with a kubeconfig; watches end when the listener closes.
+#[tokio::test]
+async fn the_same_over_http() {
+    let cluster = cluster().await;
+    let listener = cluster.listen(ListenOptions { port: 0, ..ListenOptions::default() }).await.unwrap();
+    let url = listener.url();
+    let kubeconfig: Value = serde_saphyr::from_str(&listener.kubeconfig()).unwrap();
+    assert_eq!(kubeconfig["clusters"][0]["cluster"]["server"], url.as_str());
+    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+        .build_http::<Full<Bytes>>();
+    let request = |method: Method, path: &str, body: &str| {
+        let body = Full::new(Bytes::from(body.to_owned()));
+        Request::builder().method(method).uri(format!("{url}{path}")).body(body).unwrap()
+    };
+    let response = client.request(request(Method::POST, COLLECTION, &widget("a").to_string())).await.unwrap();
+    assert_eq!(response.status(), StatusCode::CREATED);
+    let mut watch = client
+        .request(request(Method::GET, &format!("{COLLECTION}?watch=true"), ""))
+        .await
+        .unwrap()
+        .into_body();
+    let frame = watch.frame().await.unwrap().unwrap();
+    let event: Value = serde_json::from_slice(frame.data_ref().unwrap()).unwrap();
+    assert_eq!(event["object"]["metadata"]["name"], "a");
+    listener.shutdown().await;
+    assert!(watch.frame().await.is_none(), "the end is a clean one");
+    assert!(client.request(request(Method::GET, COLLECTION, "")).await.is_err(), "the port is free");
+}
+
+/// D-004, D-011.
+#[tokio::test]
+async fn a_taken_port_and_a_public_address_are_refused() {
+    let cluster = DevCluster::start().await.unwrap();
+    let listener = cluster.listen(ListenOptions::default()).await.unwrap();
+    let port = listener.address().port();
+    let error = cluster.listen(ListenOptions::on_port(port)).await.unwrap_err();
+    assert!(error.to_string().contains(&port.to_string()), "{error}");
+    let public = ListenOptions { address: [0, 0, 0, 0].into(), ..ListenOptions::default() };
+    assert!(cluster.listen(public).await.unwrap_err().to_string().contains("0.0.0.0"));
+}
