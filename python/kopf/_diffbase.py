@@ -158,8 +158,6 @@ BUILTIN: tuple[type[DiffBaseStorage], ...] = (
 )
 
 
-def _build(
-    format: "_native.DiffBaseFormat", body: Any, extra_fields: Iterable[FieldSpec] | None
-) -> BodyEssence:
+def _build(format: "_native.DiffBaseFormat", body: Any, extra_fields: Iterable[FieldSpec] | None) -> BodyEssence:
     paths = [_fields.parse(field) for field in extra_fields or ()]
     return format.build(body, paths)  # type: ignore[return-value] # a plain dict

@@ -20,6 +20,7 @@ __all__ = [
     "StatusProgressStorage",
 ]
 
+
 class ProgressStorage(abc.ABC):
     """Keeps the records of handlers in the object, by the ids of the handlers."""
 
@@ -47,6 +48,7 @@ class ProgressStorage(abc.ABC):
     def flush(self) -> None:  # noqa: B027 - a hook
         """Called after each batch of stored records, and after each purge."""
 
+
 class _Formatted(ProgressStorage):
     """A storage with a format of the engine."""
 
@@ -68,6 +70,7 @@ class _Formatted(ProgressStorage):
 
     def clear(self, *, essence: Any) -> Any:
         return self._native.clear(essence)
+
 
 class AnnotationsProgressStorage(_storing.AnnotationKeys, _Formatted):
     """Keeps every record as JSON in an annotation of its own.
@@ -94,6 +97,7 @@ class AnnotationsProgressStorage(_storing.AnnotationKeys, _Formatted):
     @property
     def _native(self) -> _native.ProgressFormat:
         return _native.ProgressFormat.annotations(self.prefix, self.verbose, self.touch_key, self.v1)
+
 
 class StatusProgressStorage(_Formatted):
     """Keeps the records in a field of the status, or of any other stanza.
@@ -138,6 +142,7 @@ class StatusProgressStorage(_Formatted):
     def _native(self) -> _native.ProgressFormat:
         return _native.ProgressFormat.status(self.field, self.touch_field)
 
+
 class MultiProgressStorage(ProgressStorage):
     """Several storages: all are written, the first that has a record is read."""
 
@@ -176,6 +181,7 @@ class MultiProgressStorage(ProgressStorage):
         for storage in self.storages:
             storage.flush()
 
+
 class SmartProgressStorage(_Formatted):
     """Keeps the records in annotations, and still reads and removes what older versions have left in the status.
 
@@ -210,6 +216,7 @@ class SmartProgressStorage(_Formatted):
         annotations, status = self.storages
         return _native.ProgressFormat.smart(annotations._native, status._native)
 
+
 BUILTIN: tuple[type[ProgressStorage], ...] = (
     AnnotationsProgressStorage,
     StatusProgressStorage,
@@ -217,8 +224,7 @@ BUILTIN: tuple[type[ProgressStorage], ...] = (
     MultiProgressStorage,
 )
 
+
 def _format(storage: ProgressStorage) -> "_native.ProgressFormat | None":
     """The engine's format of a storage; none of storages whose methods must be called."""
     return storage._native if type(storage) in BUILTIN else None  # type: ignore[attr-defined] # the built-in ones do
-
-_ = (Iterable, Mapping)

@@ -74,7 +74,7 @@ class Resource:
         if self.namespaced and namespace is None and name is not None:
             raise ValueError(f"{self!r} is namespaced: a namespace is needed beside the name {name!r}.")
         parts = [
-            f"/api/{self.version}" if self.group == "" else f"/apis/{self.group}/{self.version}",
+            "/api/v1" if (self.group, self.version) == ("", "v1") else f"/apis/{self.api_version}",
             f"namespaces/{namespace}" if namespace is not None else None,
             self.plural,
             name,

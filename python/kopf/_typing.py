@@ -43,7 +43,7 @@ Headers = Mapping[str, str]
 SSLPeer = Mapping[str, Any]
 Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
 
-RawEventType = Literal[None, "ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
+RawEventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"] | None
 
 
 class RawBody(TypedDict, total=False):

@@ -6,8 +6,8 @@ and returns those to run. The engine knows the ones of this module by identity a
 
 import logging
 import random
-from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from kopf._functions import reject_async
 
@@ -26,10 +26,8 @@ logger = logging.getLogger("kopf._core.actions.lifecycles")
 H = TypeVar("H")
 
 
-class LifeCycleFn(Protocol):
-    """A lifecycle function."""
-
-    def __call__(self, handlers: Sequence[Any], /, *, state: Any, **kwargs: Any) -> Sequence[Any]: ...
+LifeCycleFn = Callable[..., Sequence[Any]]
+"""A lifecycle function: called with the handlers, `state=` (by ids of handlers), and what handlers are called with."""
 
 
 def all_at_once(handlers: Sequence[H], **_: Any) -> Sequence[H]:

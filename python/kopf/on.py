@@ -12,11 +12,11 @@ Example:
 
 import functools
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar, cast
 
 from kopf import _functions, _subhandlers
-from kopf._enums import ErrorsMode
 from kopf._declare import criteria, make_id
+from kopf._enums import ErrorsMode
 from kopf._handlers import Activity, ActivityDeclaration, ChangingDeclaration, Trigger, WatchingDeclaration
 from kopf._pending import Pending
 from kopf._registry import OperatorRegistry, get_default_registry
@@ -43,9 +43,8 @@ __all__ = [
     "validate",
 ]
 
-P = ParamSpec("P")
-R = TypeVar("R")
 Fn = TypeVar("Fn", bound=Callable[..., Any])
+Factory = TypeVar("Factory", bound=Callable[..., Any])
 Decorator = Callable[[Fn], Fn]
 Name = str | Marker | ResourceFn
 Criteria = Mapping[str, Any]
@@ -54,18 +53,20 @@ register = _subhandlers.register
 subhandler = _subhandlers.subhandler
 
 
-def _with_parentheses(factory: Callable[P, R]) -> Callable[P, R]:
+def _with_parentheses(factory: Factory) -> Factory:
     """Explains what is wrong when a decorator without positional arguments is used without parentheses."""
 
     @functools.wraps(factory)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
         if args:
             name = factory.__name__
             what = _functions.location(args[0]) if callable(args[0]) else repr(args[0])
-            raise TypeError(f"@kopf.on.{name} accepts no positional arguments, but got {what}. Write @kopf.on.{name}().")
-        return factory(*args, **kwargs)
+            raise TypeError(
+                f"@kopf.on.{name} accepts no positional arguments, but got {what}. Write @kopf.on.{name}()."
+            )
+        return factory(**kwargs)
 
-    return wrapper
+    return cast(Factory, wrapper)
 
 
 @_with_parentheses

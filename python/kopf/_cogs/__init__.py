@@ -1,0 +1,1 @@
+"""Where older operators look for names that are public, or nearly so."""
