@@ -189,7 +189,7 @@ def read_kubeconfigs(documents: Iterable[Any], *, trust_env: bool = False) -> Co
     cluster = _lookup(named, "cluster", context.get("cluster"))
     user = _lookup(named, "user", context.get("user"))
     return ConnectionInfo(
-        server=cluster.get("server"),
+        server=cluster.get("server"),  # type: ignore[arg-type] # whatever the file has
         ca_path=cluster.get("certificate-authority"),
         ca_data=cluster.get("certificate-authority-data"),
         insecure=cluster.get("insecure-skip-tls-verify"),

@@ -43,5 +43,5 @@ def as_body(obj: Any) -> Mapping[str, Any]:
             "metadata": {name: getattr(meta, name, None) for name in names},
         }
     if isinstance(obj, Mapping) or (hasattr(obj, "get") and not isinstance(obj, str | bytes)):
-        return obj  # type: ignore[no-any-return]
+        return obj
     raise TypeError(f"An object of Kubernetes must be a mapping, or an object of a client library, not {obj!r}.")
