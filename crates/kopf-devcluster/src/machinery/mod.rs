@@ -11,8 +11,9 @@
 //! - [`names`], [`metadata`]: what object names and object metadata may look like;
 //! - [`selector`]: label and field selectors;
 //! - [`merge_patch`], [`json_patch`]: the patches that need no knowledge of types;
-//! - [`object_meta`], [`normalize`]: how values of Kubernetes' own types are written;
+//! - [`types`], [`object_meta`], [`normalize`]: Kubernetes' own types and how their values are written;
 //! - [`schema`]: the schemas of custom resources;
+//! - [`strategic`]: the patches that know the built-in types;
 //! - [`table`]: the tables that `kubectl get` prints.
 
 #![allow(
@@ -32,6 +33,8 @@ pub(crate) mod normalize;
 pub(crate) mod object_meta;
 pub(crate) mod schema;
 pub(crate) mod selector;
+pub(crate) mod strategic;
 pub(crate) mod table;
 #[cfg(test)]
 mod testing;
+pub(crate) mod types;

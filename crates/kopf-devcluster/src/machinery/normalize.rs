@@ -1,4 +1,4 @@
-//! Values as Go's types write them: times in UTC, with or without fractions of a second.
+//! Values as Go's types write them: times in UTC, with or without fractions of a second, and quantities.
 
 use jiff::{Timestamp, fmt::temporal::DateTimeParser};
 
@@ -40,6 +40,111 @@ fn parse(text: &str) -> Result<Timestamp, String> {
     })
 }
 
+/// A `Quantity` in its canonical form: `0.5` is `500m`, `1024Mi` is `1Gi` (D-067).
+///
+/// A quantity keeps its kind of suffix (decimal, binary or exponent), has no fraction, and the largest suffix
+/// that allows that. What is finer than a billionth is rounded up.
+///
+/// # Errors
+///
+/// The text is no number with a known suffix.
+pub(crate) fn quantity(text: &str) -> Result<String, String> {
+    parse_quantity(text.trim()).ok_or_else(|| {
+        "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+            .to_owned()
+    })
+}
+
+const NANOS: i128 = 1_000_000_000;
+const DECIMAL: &[(&str, u32)] = &[
+    ("E", 27),
+    ("P", 24),
+    ("T", 21),
+    ("G", 18),
+    ("M", 15),
+    ("k", 12),
+    ("", 9),
+    ("m", 6),
+    ("u", 3),
+    ("n", 0),
+];
+const BINARY: &[(&str, u32)] = &[("Ei", 6), ("Pi", 5), ("Ti", 4), ("Gi", 3), ("Mi", 2), ("Ki", 1)];
+
+fn parse_quantity(text: &str) -> Option<String> {
+    let number_end = text
+        .char_indices()
+        .find(|(position, char)| {
+            !(char.is_ascii_digit() || *char == '.' || (*position == 0 && "+-".contains(*char)))
+        })
+        .map_or(text.len(), |(position, _)| position);
+    let (number, suffix) = text.split_at(number_end);
+    let binary = BINARY.iter().find(|(name, _)| *name == suffix).map(|(_, power)| 1024_i128.pow(*power));
+    let decimal = DECIMAL.iter().find(|(name, _)| *name == suffix).map(|(_, power)| *power);
+    let exponent = suffix.strip_prefix(['e', 'E']).and_then(|exponent| exponent.parse::<i32>().ok());
+    let nanos = match (binary, decimal, exponent) {
+        (Some(factor), ..) => scaled(number, 9)?.checked_mul(factor)?,
+        (None, Some(power), _) => scaled(number, i32::try_from(power).ok()?)?,
+        (None, None, Some(exponent)) => scaled(number, exponent.checked_add(9)?)?,
+        (None, None, None) => return None,
+    };
+    let is_small = nanos.abs() < 1024 * NANOS;
+    Some(match (binary.is_some() && !is_small, exponent.is_some() && decimal.is_none()) {
+        (true, _) => in_binary(nanos),
+        (false, true) => in_exponents(nanos),
+        (false, false) => in_decimal(nanos),
+    })
+}
+
+/// A decimal number times a power of ten, rounded away from zero.
+fn scaled(number: &str, power: i32) -> Option<i128> {
+    let (sign, digits) = match number.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, number.strip_prefix('+').unwrap_or(number)),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+        return None;
+    }
+    let all: i128 = format!("0{whole}{fraction}").parse().ok()?;
+    let power = power - i32::try_from(fraction.len()).ok()?;
+    let magnitude = match u32::try_from(power) {
+        Ok(power) => all.checked_mul(10_i128.checked_pow(power)?)?,
+        Err(_) => {
+            let divisor = 10_i128.checked_pow(power.unsigned_abs())?;
+            all / divisor + i128::from(all % divisor != 0)
+        }
+    };
+    Some(sign * magnitude)
+}
+
+fn in_decimal(nanos: i128) -> String {
+    let fits = |power: &u32| nanos % 10_i128.pow(*power) == 0;
+    match DECIMAL.iter().find(|(_, power)| fits(power)) {
+        Some((suffix, power)) if nanos != 0 => format!("{}{suffix}", nanos / 10_i128.pow(*power)),
+        _ => "0".to_owned(),
+    }
+}
+
+fn in_exponents(nanos: i128) -> String {
+    let fits = |power: &u32| nanos % 10_i128.pow(*power) == 0;
+    match DECIMAL.iter().find(|(_, power)| fits(power)) {
+        Some((_, power)) if nanos != 0 => match i64::from(*power) - 9 {
+            0 => (nanos / NANOS).to_string(),
+            exponent => format!("{}e{exponent}", nanos / 10_i128.pow(*power)),
+        },
+        _ => "0".to_owned(),
+    }
+}
+
+/// Fractions are rounded up.
+fn in_binary(nanos: i128) -> String {
+    let whole = nanos / NANOS + i128::from(nanos % NANOS > 0);
+    match BINARY.iter().find(|(_, power)| whole % 1024_i128.pow(*power) == 0) {
+        Some((suffix, power)) => format!("{}{suffix}", whole / 1024_i128.pow(*power)),
+        None => whole.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +165,34 @@ mod tests {
     fn micro_times_have_six_digits() {
         assert_eq!(micro_time("2020-01-01T00:00:00Z").unwrap(), "2020-01-01T00:00:00.000000Z");
         assert_eq!(micro_time("2020-01-01T01:00:00.1234567+01:00").unwrap(), "2020-01-01T00:00:00.123456Z");
+    }
+
+    /// D-067.
+    #[test]
+    fn quantities_are_canonical() {
+        for (text, canonical) in [
+            ("0", "0"),
+            ("0.5", "500m"),
+            ("1000m", "1"),
+            ("1500m", "1500m"),
+            ("1024Mi", "1Gi"),
+            ("1025Mi", "1025Mi"),
+            ("0.5Gi", "512Mi"),
+            ("512", "512"),
+            ("100Ki", "100Ki"),
+            ("0.5Ki", "512"),
+            ("12e6", "12e6"),
+            ("1e3", "1e3"),
+            ("1000", "1k"),
+            ("1500k", "1500k"),
+            ("-0.001", "-1m"),
+            ("0.0000000001", "1n"),
+            ("1E", "1E"),
+        ] {
+            assert_eq!(quantity(text).unwrap(), canonical, "{text}");
+        }
+        for wrong in ["", "x", "1x", "1.2.3", ".", "1 Gi", "--1"] {
+            assert!(quantity(wrong).is_err(), "{wrong}");
+        }
     }
 }

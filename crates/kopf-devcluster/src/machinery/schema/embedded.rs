@@ -37,7 +37,7 @@ fn coerce_at(value: &mut Value, schema: &Schema, path: &str, unknown: &mut Vec<S
                     "metadata" if schema.is_embedded_resource => {
                         let decoded = object_meta::decode(field, &path)
                             .map_err(|fault| Cause::invalid(path.clone(), field, &fault))?;
-                        *field = decoded.metadata;
+                        *field = decoded.value;
                         unknown.extend(decoded.unknown);
                     }
                     _ => {}
