@@ -306,7 +306,7 @@ impl Machine {
         let timeout = turn.plan.settings.persistence.consistency_timeout;
         let Some(version) = object.resource_version() else { return false };
         self.memory.expected = None;
-        if self.memory.seen.contains(version) {
+        if self.memory.seen.is_last(version) {
             return false;
         }
         if timeout.is_zero() {

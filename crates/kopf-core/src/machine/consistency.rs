@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{error::ErrorInfo, object::Object};
 
-/// Versions are remembered while a write is under way or expected, a few seconds. A queue of events is no longer (DEC-13).
+/// A queue of events is no longer (DEC-13).
 const MOST_VERSIONS: usize = 1024;
 
 /// An own write that the stream has not shown yet.
@@ -28,47 +28,49 @@ pub(super) struct Expected {
     pub(super) changes: Arc<Changes>,
 }
 
-/// The versions that the stream has shown, oldest first: the last one, and, while a write is under way or expected, those
-/// since it began.
+/// The versions that the stream has shown, oldest first: from that of the last processed event to the newest.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
     versions: VecDeque<String>,
     /// The versions are told as they arrive; else they are noted as their events are processed.
     is_told: bool,
+    processed: Option<String>,
 }
 
 impl Seen {
     /// Notes a version as it arrives.
-    pub(super) fn observe(&mut self, version: &str, keep_all: bool) {
+    pub(super) fn observe(&mut self, version: &str) {
         self.is_told = true;
-        self.push(version, keep_all);
+        self.push(version);
     }
 
-    /// Notes a version as its event is processed.
-    pub(super) fn process(&mut self, version: &str, keep_all: bool) {
+    /// Notes a version as its event is processed; gives whether an expected one was shown not later.
+    pub(super) fn process(&mut self, version: &str, expected: Option<&str>) -> bool {
         if !self.is_told {
-            self.push(version, keep_all);
+            self.push(version);
         }
+        let mut passed = match self.versions.iter().position(|seen| seen == version) {
+            Some(position) => self.versions.drain(..position),
+            None => self.versions.drain(..0),
+        };
+        let is_reached =
+            expected.is_some_and(|expected| expected == version || passed.any(|seen| seen == expected));
+        drop(passed);
+        self.processed = Some(version.to_owned());
+        is_reached
     }
 
-    pub(super) fn contains(&self, version: &str) -> bool {
-        self.versions.iter().any(|seen| seen == version)
+    /// Whether this is the version of the last processed event.
+    pub(super) fn is_last(&self, version: &str) -> bool {
+        self.processed.as_deref() == Some(version)
     }
 
-    /// Whether the stream has shown `expected` not later than the version of an event.
-    pub(super) fn has_reached(&self, expected: &str, version: &str) -> bool {
-        let first = self.versions.iter().position(|seen| seen == expected);
-        let last = self.versions.iter().rposition(|seen| seen == version);
-        expected == version || first.zip(last).is_some_and(|(first, last)| first <= last)
-    }
-
-    fn push(&mut self, version: &str, keep_all: bool) {
+    fn push(&mut self, version: &str) {
         if self.versions.back().is_some_and(|last| last == version) {
             return;
         }
-        if !keep_all || self.versions.len() == MOST_VERSIONS {
-            let excess = if keep_all { 1 } else { self.versions.len() };
-            self.versions.drain(..excess);
+        if self.versions.len() == MOST_VERSIONS {
+            self.versions.pop_front();
         }
         self.versions.push_back(version.to_owned());
     }
@@ -78,12 +80,9 @@ impl Machine {
     /// Notes the version of an event that is processed now, and whether it meets the expected one (W-CON-003).
     pub(super) fn see(&mut self, object: &Object) {
         let Some(version) = object.resource_version() else { return };
-        let keep_all = self.phase.is_writing() || self.memory.expected.is_some();
-        let memory = &mut self.memory;
-        memory.seen.process(version, keep_all);
-        let expected = memory.expected.as_ref().and_then(|expected| expected.version.as_deref());
-        if expected.is_some_and(|expected| memory.seen.has_reached(expected, version)) {
-            memory.expected = None;
+        let expected = self.memory.expected.as_ref().and_then(|expected| expected.version.as_deref());
+        if self.memory.seen.process(version, expected) {
+            self.memory.expected = None;
         }
     }
 

@@ -121,8 +121,10 @@ impl Machine {
         if patch.is_empty() && cycle.finalizer.is_none() {
             return Ok(self.rest(cycle, turn));
         }
-        // A touch has served its purpose with the event that it made (W-TCH-002).
-        turn.plan.progress.touch(&object, &mut patch, None)?;
+        // A touch has served its purpose with the event that it made (W-TCH-002). With the object itself it goes anyway.
+        if !is_held || !patch.is_empty() {
+            turn.plan.progress.touch(&object, &mut patch, None)?;
+        }
         Ok(Phase::Applying(Box::new(Write::new(cycle, patch, &turn.plan.resource))))
     }
 

@@ -258,8 +258,12 @@ impl Machine {
         has_finished: bool,
         plan: &Plan,
     ) -> Result<(), ErrorInfo> {
+        // Only these causes end with a new essence to be handled from then on.
+        if !has_finished || !matches!(cause.reason, Some(Reason::Create | Reason::Update)) {
+            return Ok(());
+        }
         let is_kept = kept_essence(cause, state, cycle, plan)?.is_some();
-        if let Some(essence) = cause.new.clone().filter(|_| has_finished && !is_kept) {
+        if let Some(essence) = cause.new.clone().filter(|_| !is_kept) {
             cycle.changes.cycle = CycleEssence::Stored(essence);
         }
         Ok(())

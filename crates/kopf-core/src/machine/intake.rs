@@ -44,11 +44,10 @@ impl Machine {
             return phase;
         }
         self.memory.noticed.get_or_insert(event.event_type);
-        self.phase = phase;
         self.see(&event.object);
         self.memory.cycles += 1;
         let cycle = Cycle::new(self.memory.cycles, event, is_pressed);
-        match mem::take(&mut self.phase) {
+        match phase {
             Phase::Sleeping(sleep) => {
                 self.debug(Line::SleepInterrupted(sleep.left(turn.now)));
                 Phase::Begun(cycle)

@@ -234,6 +234,12 @@ impl Machine {
         self.phase.accepts_events()
     }
 
+    /// Whether an own write is expected in the stream and was not seen yet: state-changing handlers wait for it.
+    #[must_use]
+    pub fn expects_own_write(&self) -> bool {
+        self.memory.expected.is_some()
+    }
+
     /// Whether the pending patch holds functions of the door, so that the next step may call them (DEC-6).
     #[must_use]
     pub fn has_plugins(&self) -> bool {
@@ -245,8 +251,7 @@ impl Machine {
     /// queued, replaced by a newer one, or processed. So an own write counts as seen even if its event is never processed
     /// (DEC-13, DEC-14). Without it, versions are seen when their events are processed.
     pub fn observe(&mut self, resource_version: &str) {
-        let keep_all = self.phase.is_writing() || self.memory.expected.is_some();
-        self.memory.seen.observe(resource_version, keep_all);
+        self.memory.seen.observe(resource_version);
     }
 
     /// One step. `plan` may be another than at the step before: settings and handlers are read anew each time.
