@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::machinery::cause::Cause;
 use crate::machinery::schema::{self, Schema};
+use crate::machinery::table::Printer;
 use crate::types::registry::compare_versions;
 use crate::types::{Custom, Registry, Resource, Shape, Subresource, Version, View, api_version};
 
@@ -174,6 +175,7 @@ fn version(definition: &Value, spec: &Value, known: Arc<Definition>) -> Version 
     Version {
         api_version: api_version(group, &name),
         subresources,
+        printer: Printer::of_version(spec),
         view: View { id: known.view, shape: Shape::Custom },
         deprecation: deprecation(definition, spec),
         definition: Some(known),

@@ -9,9 +9,11 @@ use super::encode::json as to_json;
 use super::negotiation::{self, Encoding, accepted};
 use super::path::{ObjectPath, Path};
 use super::reply::Reply;
+use super::transform::{self, Table};
 use super::write::delete::{self, DeleteOptions};
+use super::write::validate::{self, Checked};
 use super::write::{Target, WriteOptions, Written, create, patch, scale, update};
-use super::{Request, Shared, decode, read, transform, watch};
+use super::{Request, Shared, decode, read, watch};
 use crate::status::ApiError;
 use crate::store::{Key, Object};
 use crate::types::registry::Served;
@@ -197,10 +199,10 @@ fn post(target: &Target<'_>, request: &Request) -> Result<Reply, ApiError> {
     let body = decode::object(request, &target.served.resource.kind)?;
     if reviews::is_review(target.served) {
         let encoding = negotiation::plain(&request.headers)?;
-        let mut value = body.value;
-        super::write::validate::check_type(target, &value)?;
+        let Checked { mut value, warnings } = validate::decoded(target, body)?;
+        validate::check_type(target, &value)?;
         reviews::review(target.shared, request, target.served, &mut value);
-        return Ok(Reply::value(StatusCode::CREATED, encoding, &value));
+        return Ok(Reply::value(StatusCode::CREATED, encoding, &value).with_warnings(warnings));
     }
     if target.served.resource.kind == "Binding" {
         return Err(ApiError::not_implemented("bindings"));
@@ -212,7 +214,13 @@ fn post(target: &Target<'_>, request: &Request) -> Result<Reply, ApiError> {
 fn written(target: &Target<'_>, request: &Request, written: Written) -> Result<Reply, ApiError> {
     let form = negotiation::for_objects(&request.headers)?;
     let status = if written.created { StatusCode::CREATED } else { StatusCode::OK };
-    let reply = transform::object_reply(target.served, form, status, &written.object);
+    let reply = transform::object_reply(
+        target.served,
+        form,
+        Table::of(request, target.shared)?,
+        status,
+        &written.object,
+    );
     Ok(reply.with_warnings(written.warnings))
 }
 
@@ -221,7 +229,13 @@ fn delete_one(target: &Target<'_>, request: &Request, name: &str) -> Result<Repl
     let options = DeleteOptions::of(request)?;
     let deleted = delete::delete(target, name, &options)?;
     match delete::answer(target, name, &deleted) {
-        (status, Some(object), _) => Ok(transform::object_reply(target.served, form, status, &object)),
+        (status, Some(object), _) => Ok(transform::object_reply(
+            target.served,
+            form,
+            Table::of(request, target.shared)?,
+            status,
+            &object,
+        )),
         (status, None, value) => Ok(Reply::value(status, form.encoding, &value)),
     }
 }
@@ -249,7 +263,7 @@ fn delete_collection(
         }
     }
     let objects = page.objects.iter().map(|object| -> &Object { object });
-    let body = transform::list_bytes(served, form, &page.metadata, objects);
+    let body = transform::list_bytes(served, form, Table::of(request, shared)?, &page.metadata, objects);
     Ok(Reply::document(StatusCode::OK, form.encoding, body))
 }
 

@@ -23,6 +23,8 @@ pub(crate) enum Encoding {
 pub(crate) enum Transform {
     #[default]
     None,
+    /// A Table of meta.k8s.io in this version.
+    Table(&'static str),
     /// Only the metadata of objects and of the items of lists.
     Metadata,
 }
@@ -90,6 +92,8 @@ fn object_form(clause: &Clause) -> Option<Form> {
     let encoding = encoding(&clause.media_type)?;
     let transform = match (clause.parameter("as"), clause.parameter("g"), clause.parameter("v")) {
         (None, ..) => Transform::None,
+        (Some("Table"), Some("meta.k8s.io"), Some("v1")) => Transform::Table("v1"),
+        (Some("Table"), Some("meta.k8s.io"), Some("v1beta1")) => Transform::Table("v1beta1"),
         (Some("PartialObjectMetadata" | "PartialObjectMetadataList"), Some("meta.k8s.io"), Some("v1")) => {
             Transform::Metadata
         }
@@ -151,6 +155,8 @@ mod tests {
     /// D-025: clauses that do not fit are passed over.
     #[test]
     fn the_first_clause_that_fits_is_taken() {
+        let table = Form { encoding: Encoding::Json, transform: Transform::Table("v1") };
+        assert_eq!(form("application/json;as=Table;v=v1;g=meta.k8s.io,application/json"), Some(table));
         let metadata = Form { encoding: Encoding::Json, transform: Transform::Metadata };
         assert_eq!(form("application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"), Some(metadata));
         assert_eq!(

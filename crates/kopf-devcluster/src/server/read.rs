@@ -1,14 +1,16 @@
 //! GET: one object, or a list with paging and old versions.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, URL_SAFE_NO_PAD};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::path::ObjectPath;
 use super::reply::Reply;
 use super::selection::Selection;
-use super::{Request, Shared, negotiation, transform};
+use super::transform::{self, Table};
+use super::{Request, Shared, negotiation};
 use crate::machinery::cause::Cause;
 use crate::status::{ApiError, Subject};
 use crate::store::{Compacted, Key, Snapshot};
@@ -19,7 +21,7 @@ use crate::types::registry::Served;
 pub(crate) fn get(shared: &Shared, request: &Request, served: &Served, key: &Key) -> Result<Reply, ApiError> {
     let form = negotiation::for_objects(&request.headers)?;
     let object = shared.store.get(&served.resource.store, key).ok_or_else(|| not_found(served, &key.name))?;
-    Ok(transform::object_reply(served, form, StatusCode::OK, &object))
+    Ok(transform::object_reply(served, form, Table::of(request, shared)?, StatusCode::OK, &object))
 }
 
 pub(crate) fn not_found(served: &Served, name: &str) -> ApiError {
@@ -41,7 +43,7 @@ pub(crate) fn list(
     let form = negotiation::for_objects(&request.headers)?;
     let page = selected(shared, request, path, served)?;
     let objects = page.objects.iter().map(|object| &**object);
-    let body = transform::list_bytes(served, form, &page.metadata, objects);
+    let body = transform::list_bytes(served, form, Table::of(request, shared)?, &page.metadata, objects);
     Ok(Reply::document(StatusCode::OK, form.encoding, body))
 }
 
@@ -71,6 +73,10 @@ enum Version {
     NotOlderThan(u64),
     Exact(u64),
 }
+
+/// Go does not mind bits that are left over at the end.
+const AS_GO: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 
 /// Where a paged list goes on.
 #[derive(Debug)]
@@ -152,7 +158,7 @@ impl Continue {
         let refuse = |why: String| {
             ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
         };
-        let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|error| {
+        let bytes = AS_GO.decode(text.trim_end_matches('=')).map_err(|error| {
             let offset = match error {
                 base64::DecodeError::InvalidByte(at, _) => at,
                 base64::DecodeError::InvalidLastSymbol { offset, .. } => offset,

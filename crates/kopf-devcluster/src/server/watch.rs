@@ -22,6 +22,7 @@ use super::negotiation::{Form, Transform};
 use super::path::ObjectPath;
 use super::reply::Reply;
 use super::selection::Selection;
+use super::transform::{Include, Table};
 use super::{Request, Shared, encode, negotiation, transform};
 use crate::faults::{Cut, Injected, WatchFaults};
 use crate::machinery::cause::Cause;
@@ -52,6 +53,8 @@ pub(crate) fn watch(
     let changed = shared.store.subscribe(store);
     let mut stream = Watch {
         form,
+        include: Include::of(request)?,
+        columns_described: false,
         lines: VecDeque::new(),
         cursor: shared.store.revision(),
         caught_up: false,
@@ -140,6 +143,9 @@ struct Watch {
     served: Served,
     selection: Selection,
     form: Form,
+    include: Include,
+    /// Only the first Table of a stream describes its columns.
+    columns_described: bool,
     /// Encoded events that the reader has not taken yet.
     lines: VecDeque<Bytes>,
     /// Everything up to this version has been seen.
@@ -200,40 +206,38 @@ impl Watch {
             if self.ended {
                 return std::mem::take(&mut self.breaks).then_some(Err(CutOff));
             }
-            if self.pull() {
-                continue;
+            let has_more = self.pull();
+            if !has_more && self.lines.is_empty() && !self.ended {
+                self.wait().await;
             }
-            self.wait().await;
         }
     }
 
     fn suffer(&mut self, injected: Injected) {
-        self.lines.clear();
-        self.ended = true;
+        self.breaks = matches!(injected, Injected::Cut(Cut::Hard | Cut::HalfLine));
         match injected {
-            Injected::Cut(cut) => {
-                self.breaks = cut != Cut::Clean;
-                if cut == Cut::HalfLine {
-                    self.lines.push_back(Bytes::from_static(HALF_A_LINE));
-                }
-            }
-            Injected::LastLine(line) => self.lines.push_back(line),
+            // As at its timeout: what has happened so far is sent.
+            Injected::Cut(Cut::Clean) => while self.pull() {},
+            Injected::Cut(Cut::Hard) => self.lines.clear(),
+            Injected::Cut(Cut::HalfLine) => self.lines = VecDeque::from([Bytes::from_static(HALF_A_LINE)]),
+            Injected::LastLine(line) => self.lines = VecDeque::from([line]),
         }
+        self.ended = true;
     }
 
-    /// Takes what has happened from the log; whether there was anything to send.
+    /// Takes what has happened from the log; whether there is more.
     fn pull(&mut self) -> bool {
         let store = &self.served.resource.store;
         let changes = match self.shared.store.changes(store, self.cursor, BATCH) {
             Ok(changes) => changes,
             Err(Compacted { oldest }) => {
                 self.end_with(&ApiError::too_old(self.cursor, oldest));
-                return true;
+                return false;
             }
         };
         if self.caught_up && changes.changes.len() + changes.remaining > self.shared.options.watch_buffer {
             self.ended = true;
-            return true;
+            return false;
         }
         self.caught_up |= changes.remaining == 0;
         self.cursor = self.cursor.max(changes.up_to);
@@ -243,7 +247,7 @@ impl Watch {
                 self.lines.push_back(line);
             }
         }
-        !self.lines.is_empty() || changes.remaining > 0
+        changes.remaining > 0
     }
 
     /// Until something has happened, or it is time for a bookmark or the end.
@@ -256,7 +260,7 @@ impl Watch {
             () = self.faults.signalled() => {}
             () = self.gone.cancelled() => {
                 // What was deleted with the resource is told first.
-                while self.pull() && !self.ended {}
+                while self.pull() {}
                 self.ended = true;
             }
             () = sleep_until(self.bookmark_at.unwrap_or(far)), if self.bookmark_at.is_some() => {
@@ -280,7 +284,7 @@ impl Watch {
     fn initial_line(&mut self, object: &crate::store::Object) -> Bytes {
         match self.form.transform {
             Transform::None => event_line("ADDED", &encode::object(&self.served, object)),
-            Transform::Metadata => event_line("ADDED", &self.transformed(object)),
+            Transform::Table(_) | Transform::Metadata => event_line("ADDED", &self.transformed(object)),
         }
     }
 
@@ -294,7 +298,9 @@ impl Watch {
     }
 
     fn transformed(&mut self, object: &crate::store::Object) -> Bytes {
-        transform::event_bytes(&self.served, self.form, object)
+        let describes_columns = !std::mem::replace(&mut self.columns_described, true);
+        let table = Table { include: self.include, describes_columns, now: self.shared.clock.now() };
+        transform::event_bytes(&self.served, self.form, table, object)
     }
 
     /// Tells the reader how far it is, in the form of its events (D-185).

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use crate::machinery::table::Printer;
+
 use super::{BuiltIn, Resource, Shape, Version, View, api_version, qualify};
 
 /// The resources that `rows` describe, in their order.
@@ -45,6 +47,7 @@ fn version(row: &BuiltIn) -> Version {
         name: row.version.to_owned(),
         api_version: api_version(row.group, row.version),
         subresources: row.subresources.to_vec(),
+        printer: Printer::of_built_in(row.group, row.plural),
         view: View { id: shape as u64, shape },
         deprecation: None,
         definition: None,

@@ -1,86 +1,18 @@
-//! The fields that built-in types have at their top and in their metadata (D-068).
+//! Decoding objects of built-in types: their fields, and no others (D-067, D-068).
 //!
-//! What lies deeper is kept as it is sent: that needs the types' schemas.
+//! Types of groups whose fields are not known have a spec and a status, and what lies in them is kept as it is sent.
 
 use serde_json::Value;
 
-use super::Shape;
 use super::registry::Served;
 use crate::machinery::object_meta;
+use crate::machinery::types::{self, TypeId};
 use crate::server::decode::go_type;
 
-/// The top fields of a type, beside apiVersion, kind and metadata; most have spec and status.
-fn top_fields(group: &str, kind: &str) -> &'static [&'static str] {
-    match (group, kind) {
-        ("", "ConfigMap") => &["binaryData", "data", "immutable"],
-        ("", "Secret") => &["data", "immutable", "stringData", "type"],
-        ("", "Endpoints") => &["subsets"],
-        ("", "ServiceAccount") => &["automountServiceAccountToken", "imagePullSecrets", "secrets"],
-        ("", "PodTemplate") => &["template"],
-        ("", "Binding") => &["target"],
-        ("", "ComponentStatus") => &["conditions"],
-        ("", "Event") => &[
-            "action",
-            "count",
-            "eventTime",
-            "firstTimestamp",
-            "involvedObject",
-            "lastTimestamp",
-            "message",
-            "reason",
-            "related",
-            "reportingComponent",
-            "reportingInstance",
-            "series",
-            "source",
-            "type",
-        ],
-        ("apps", "ControllerRevision") => &["data", "revision"],
-        ("discovery.k8s.io", "EndpointSlice") => &["addressType", "endpoints", "ports"],
-        ("scheduling.k8s.io", "PriorityClass") => {
-            &["description", "globalDefault", "preemptionPolicy", "value"]
-        }
-        ("node.k8s.io", "RuntimeClass") => &["handler", "overhead", "scheduling"],
-        ("rbac.authorization.k8s.io", "Role") => &["rules"],
-        ("rbac.authorization.k8s.io", "ClusterRole") => &["aggregationRule", "rules"],
-        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => &["roleRef", "subjects"],
-        ("storage.k8s.io", "StorageClass") => &[
-            "allowVolumeExpansion",
-            "allowedTopologies",
-            "mountOptions",
-            "parameters",
-            "provisioner",
-            "reclaimPolicy",
-            "volumeBindingMode",
-        ],
-        ("storage.k8s.io", "CSIStorageCapacity") => {
-            &["capacity", "maximumVolumeSize", "nodeTopology", "storageClassName"]
-        }
-        ("storage.k8s.io", "VolumeAttributesClass") => &["driverName", "parameters"],
-        (
-            "admissionregistration.k8s.io",
-            "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration",
-        ) => &["webhooks"],
-        _ => &["spec", "status"],
-    }
+/// The type of a built-in resource, if its fields are known.
+pub(crate) fn id_of(served: &Served) -> Option<TypeId> {
+    types::of_kind(&served.resource.group, &served.version().name, &served.resource.kind)
 }
-
-const EVENTS_V1: &[&str] = &[
-    "action",
-    "deprecatedCount",
-    "deprecatedFirstTimestamp",
-    "deprecatedLastTimestamp",
-    "deprecatedSource",
-    "eventTime",
-    "note",
-    "reason",
-    "regarding",
-    "related",
-    "reportingController",
-    "reportingInstance",
-    "series",
-    "type",
-];
 
 /// Brings the metadata of an object into its type and removes unknown fields; gives their paths.
 ///
@@ -88,13 +20,15 @@ const EVENTS_V1: &[&str] = &[
 ///
 /// What has the wrong type, in Go's words.
 pub(crate) fn decode(served: &Served, value: &mut Value) -> Result<Vec<String>, String> {
-    let known = match served.version().view.shape {
-        Shape::EventsV1 => EVENTS_V1,
-        Shape::BuiltIn | Shape::Custom => top_fields(&served.resource.group, &served.resource.kind),
-    };
+    if let Some(id) = id_of(served) {
+        let decoded = types::decode::decode(value, id, "")?;
+        *value = decoded.value;
+        return Ok(decoded.unknown);
+    }
+    let known = ["spec", "status"];
     let decoded = object_meta::decode(&value["metadata"], "metadata")?;
     let mut unknown = decoded.unknown;
-    value["metadata"] = decoded.metadata;
+    value["metadata"] = decoded.value;
     let Value::Object(fields) = value else { return Ok(unknown) };
     fields.retain(|key, _| {
         let is_known =
@@ -104,11 +38,10 @@ pub(crate) fn decode(served: &Served, value: &mut Value) -> Result<Vec<String>, 
         }
         is_known
     });
-    let structs = ["spec", "status", "data", "binaryData", "stringData"];
-    for (field, value) in fields.iter().filter(|(field, _)| structs.contains(&field.as_str())) {
-        // Only ControllerRevisions carry any value as their data.
-        if !value.is_object() && !value.is_null() && served.resource.kind != "ControllerRevision" {
-            let (kind, found) = (&served.resource.kind, go_type(value));
+    for field in known {
+        let found = fields.get(field).unwrap_or(&Value::Null);
+        if !found.is_object() && !found.is_null() {
+            let (kind, found) = (&served.resource.kind, go_type(found));
             return Err(format!(
                 "json: cannot unmarshal {found} into Go struct field {kind}.{field} of type object"
             ));

@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::machinery::table::Printer;
+
 pub(crate) use registry::Registry;
 
 /// How a type treats writes; bits of [`BuiltIn::flags`].
@@ -98,6 +100,8 @@ pub(crate) struct Version {
     /// `group/version`, as objects say it.
     pub(crate) api_version: String,
     pub(crate) subresources: Vec<Subresource>,
+    /// The columns of Tables.
+    pub(crate) printer: Printer,
     /// How stored objects look through this version.
     pub(crate) view: View,
     /// What a deprecated version warns with.
