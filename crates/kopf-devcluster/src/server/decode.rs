@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::negotiation::BodyFormat;
 use super::request::Request;
+use crate::machinery::cause::quote;
 use crate::status::ApiError;
 
 /// The most bytes of a body (D-029).
@@ -93,10 +94,10 @@ fn go_error(bytes: &[u8], error: &serde_json::Error) -> String {
         .nth(error.line().wrapping_sub(2))
         .unwrap_or(0);
     let rest = bytes.get(line_start + error.column().saturating_sub(1)..).unwrap_or_default();
-    let Some(char) = String::from_utf8_lossy(rest).chars().next() else { return error.to_string() };
+    let Some(char) = rest.first().map(|byte| quoted(*byte)) else { return error.to_string() };
     let text = error.to_string();
     if text.starts_with("expected ident") {
-        return bad_literal(bytes, bytes.len() - rest.len(), char);
+        return bad_literal(bytes, bytes.len() - rest.len(), &char);
     }
     let place = [
         ("key must be a string", "looking for beginning of object key string"),
@@ -108,20 +109,29 @@ fn go_error(bytes: &[u8], error: &serde_json::Error) -> String {
         ("trailing comma", "looking for beginning of value"),
     ];
     match place.iter().find(|(ours, _)| text.starts_with(ours)) {
-        Some((_, place)) => format!("invalid character '{char}' {place}"),
+        Some((_, place)) => format!("invalid character {char} {place}"),
         None => text,
     }
 }
 
+/// A byte as Go shows it in syntax errors: it takes the byte for a character.
+fn quoted(byte: u8) -> String {
+    match byte {
+        b'\'' => "'\\''".to_owned(),
+        b'"' => "'\"'".to_owned(),
+        byte => format!("'{}'", quote(&char::from(byte).to_string()).trim_matches('"')),
+    }
+}
+
 /// A word that is none of JSON's, at its first wrong character.
-fn bad_literal(bytes: &[u8], at: usize, char: char) -> String {
+fn bad_literal(bytes: &[u8], at: usize, char: &str) -> String {
     for literal in ["null", "true", "false"] {
         let known = (1..literal.len()).find(|length| bytes[..at].ends_with(&literal.as_bytes()[..*length]));
         if let Some(expected) = known.and_then(|length| literal.chars().nth(length)) {
-            return format!("invalid character '{char}' in literal {literal} (expecting '{expected}')");
+            return format!("invalid character {char} in literal {literal} (expecting '{expected}')");
         }
     }
-    format!("invalid character '{char}' looking for beginning of value")
+    format!("invalid character {char} looking for beginning of value")
 }
 
 /// Builds a value and notes keys that come twice.

@@ -7,7 +7,7 @@ use super::update::{change, check_name};
 use super::validate::{Checked, check_type, decoded};
 use super::{Target, Written};
 use crate::machinery::cause::Cause;
-use crate::machinery::{json_patch, merge_patch};
+use crate::machinery::{json_patch, merge_patch, strategic};
 use crate::server::decode::{Decoded, json};
 use crate::server::{Request, negotiation};
 use crate::status::ApiError;
@@ -24,6 +24,7 @@ pub(crate) fn patch(target: &Target<'_>, request: &Request, name: &str) -> Resul
     let kind = match media_type.as_str() {
         JSON_PATCH => Kind::Json,
         MERGE_PATCH => Kind::Merge,
+        STRATEGIC_MERGE_PATCH if !is_custom => Kind::Strategic,
         _ => return Err(ApiError::unsupported_media_type(accepted(is_custom))),
     };
     if request.query.optional_flag("force").is_some() {
@@ -38,7 +39,7 @@ pub(crate) fn patch(target: &Target<'_>, request: &Request, name: &str) -> Resul
     let warnings = std::cell::RefCell::new(Vec::new());
     let written = change(target, name, |current| {
         let mut value = current.clone();
-        kind.apply(&document, &mut value)?;
+        kind.apply(target, &document, &mut value)?;
         if !value.is_object() {
             return Err(ApiError::patch_not_applicable());
         }
@@ -59,15 +60,23 @@ pub(crate) fn patch(target: &Target<'_>, request: &Request, name: &str) -> Resul
 enum Kind {
     Json,
     Merge,
+    Strategic,
 }
 
 impl Kind {
-    fn apply(self, document: &Value, value: &mut Value) -> Result<(), ApiError> {
+    fn apply(self, target: &Target<'_>, document: &Value, value: &mut Value) -> Result<(), ApiError> {
         match self {
             Self::Merge if !document.is_object() => Err(ApiError::bad_request("invalid JSON patch")),
             Self::Merge => {
                 merge_patch::apply(value, document);
                 Ok(())
+            }
+            Self::Strategic => {
+                let id = crate::types::fields::id_of(target.served);
+                strategic::apply(value, document, id).map_err(|error| match error {
+                    strategic::Error::Malformed(why) => ApiError::bad_request(why),
+                    strategic::Error::Unsuitable(why) => ApiError::new(500, "", why, None),
+                })
             }
             Self::Json => json_patch::apply(value, document).map_err(|error| match error {
                 json_patch::Error::Malformed(why) => ApiError::bad_request(why),

@@ -64,7 +64,7 @@ fn scale_of(paths: &Paths, object: &Value) -> Value {
         }
     }
     let mut spec = json!({});
-    if let Some(replicas) = number(&paths.spec_replicas) {
+    if let Some(replicas) = number(&paths.spec_replicas).filter(|replicas| *replicas != 0) {
         spec["replicas"] = replicas.into();
     }
     let mut status = json!({"replicas": number(&paths.status_replicas).unwrap_or(0)});

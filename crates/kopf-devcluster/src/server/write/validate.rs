@@ -45,6 +45,7 @@ pub(crate) fn cannot_be_handled(served: &Served, why: &str) -> ApiError {
 /// Removes the fields that the type does not have; gives their paths, sorted.
 fn unknown_fields(served: &Served, value: &mut Value) -> Result<Vec<String>, ApiError> {
     let unknown = match &served.version().definition {
+        Some(_) if is_other_version(served, value) => return Ok(fields_beside_metadata(value)),
         Some(definition) => definition.decode(value).map_err(|cause| {
             let subject = Subject {
                 group: &served.resource.group,
@@ -58,6 +59,17 @@ fn unknown_fields(served: &Served, value: &mut Value) -> Result<Vec<String>, Api
     let mut unknown = unknown?;
     unknown.sort();
     Ok(unknown)
+}
+
+fn is_other_version(served: &Served, value: &Value) -> bool {
+    let said = value["apiVersion"].as_str().unwrap_or_default();
+    !said.is_empty() && said != served.version().api_version
+}
+
+/// Of a version that is not this endpoint's no fields are known.
+fn fields_beside_metadata(value: &Value) -> Vec<String> {
+    let fields = value.as_object().into_iter().flat_map(|fields| fields.keys());
+    fields.filter(|field| !matches!(field.as_str(), "apiVersion" | "kind" | "metadata")).cloned().collect()
 }
 
 /// apiVersion and kind may be missing, but not be others' (D-101).
