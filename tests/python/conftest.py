@@ -1,18 +1,12 @@
-import json
-import pathlib
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from helpers import CRD, Api, Logs, RunningOperator
 
 import kopf
-
-CONTRACT = pathlib.Path(__file__).resolve().parents[2] / "contract"
-
-
-def golden(name: str) -> list[dict[str, Any]]:
-    """The cases of a file of recorded behaviour."""
-    return json.loads((CONTRACT / "golden" / f"{name}.json").read_text())["cases"]
+from kopf.testing import DevCluster
 
 
 @pytest.fixture(autouse=True)
@@ -28,3 +22,33 @@ def registry() -> Iterator[kopf.OperatorRegistry]:
 def lifecycle(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test does to the default lifecycle stays in the test."""
     monkeypatch.setattr(kopf.lifecycles, "_default", kopf.lifecycles.asap)
+
+
+@pytest.fixture
+def api(kopf_cluster: DevCluster) -> Api:
+    """A cluster of the test's own, with the CRD of the tests."""
+    kopf_cluster.apply(CRD)
+    return Api(kopf_cluster.url)
+
+
+@pytest.fixture
+def logs() -> Iterator[Logs]:
+    """All lines of the log, from debugging on."""
+    logs = Logs()
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(logs)
+    root.setLevel(logging.DEBUG)
+    yield logs
+    root.removeHandler(logs)
+    root.setLevel(level)
+
+
+@pytest.fixture
+def operator(registry: kopf.OperatorRegistry, logs: Logs) -> Callable[..., RunningOperator]:
+    """Makes operators with the handlers that the test has declared."""
+
+    def make(**kwargs: Any) -> RunningOperator:
+        return RunningOperator(registry, **kwargs)
+
+    return make

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import golden
+from helpers import golden
 
 import kopf
 from kopf import _fields

@@ -10,7 +10,7 @@ from typing import Any
 import kubernetes.client
 import kubernetes.config
 import pytest
-from conftest import golden
+from helpers import golden
 
 import kopf
 from kopf import _logins, _registry

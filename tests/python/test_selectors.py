@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from conftest import golden
+from helpers import golden
 
 import kopf
 from kopf._selectors import Selector, SelectorMapping
