@@ -3,7 +3,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from helpers import CRD, Api, Logs, RunningOperator
+from helpers import CRD, Api, Calls, Logs, RunningOperator
 
 import kopf
 from kopf.testing import DevCluster
@@ -29,6 +29,12 @@ def api(kopf_cluster: DevCluster) -> Api:
     """A cluster of the test's own, with the CRD of the tests."""
     kopf_cluster.apply(CRD)
     return Api(kopf_cluster.url)
+
+
+@pytest.fixture
+def calls() -> Calls:
+    """What handlers tell the test."""
+    return Calls()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import pathlib
+import queue
 import threading
 import urllib.error
 import urllib.parse
@@ -48,6 +49,7 @@ spec:
       openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}
 """
 
+LAST_HANDLED = "kopf.zalando.org/last-handled-configuration"
 EXAMPLES = "/apis/kopf.dev/v1/namespaces/default/kopfexamples"
 
 
@@ -136,6 +138,41 @@ class Api:
                 event = json.loads(line)
                 assert event["type"] != "ERROR", event
                 yield event
+
+
+def annotations(obj: Any) -> dict[str, str]:
+    return (obj or {}).get("metadata", {}).get("annotations", {})  # type: ignore[no-any-return]
+
+
+def is_handled(obj: Any) -> bool:
+    """Whether a cycle of handling has ended for what the object is now."""
+    stored = annotations(obj).get(LAST_HANDLED)
+    return stored is not None and json.loads(stored).get("spec") == obj.get("spec")
+
+
+class Calls:
+    """What handlers tell the test."""
+
+    def __init__(self) -> None:
+        self._calls: queue.Queue[Any] = queue.Queue()
+
+    def put(self, call: Any) -> None:
+        self._calls.put(call)
+
+    def next(self) -> Any:
+        """The next call, waited for."""
+        try:
+            return self._calls.get(timeout=PATIENCE)
+        except queue.Empty:
+            raise AssertionError("No handler has been called.") from None
+
+    def all(self) -> list[Any]:
+        """All calls up to now, that were not taken yet."""
+        calls = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                calls.append(self._calls.get_nowait())
+        return calls
 
 
 class Logs(logging.Handler):

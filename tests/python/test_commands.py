@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -81,11 +80,11 @@ def handlers(text: str) -> str:
 
 
 @pytest.fixture
-def folder(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     """A folder with handlers and a CRD."""
     (tmp_path / "handlers.py").write_text(handlers("first"))
     (tmp_path / "crd.yaml").write_text(CRD)
-    yield tmp_path
+    return tmp_path
 
 
 def test_development_restarts_the_operator_and_keeps_the_cluster(folder: pathlib.Path) -> None:

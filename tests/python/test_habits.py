@@ -12,8 +12,7 @@ from typing import Any
 
 import pydantic
 import pytest
-from helpers import Api, Logs, RunningOperator, example
-from test_operator import Calls, is_handled
+from helpers import Api, Calls, Logs, RunningOperator, example, is_handled
 
 import kopf
 
@@ -26,12 +25,6 @@ BODY: dict[str, Any] = {
     "spec": {"items": [{"a": 1}], "name": "text", "float": 1.0, "nothing": None},
     "status": {},
 }
-
-
-@pytest.fixture
-def calls() -> Calls:
-    """What handlers tell the test."""
-    return Calls()
 
 
 def test_private_names_in_annotations() -> None:

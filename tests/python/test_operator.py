@@ -1,63 +1,31 @@
 """An operator at work on the dev cluster: causes, results, changes, retries, sub-handlers, filters."""
 
 import asyncio
-import contextlib
 import json
-import queue
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import EXAMPLES, PATIENCE, Api, Logs, RunningOperator, example
+from helpers import (
+    CRD,
+    EXAMPLES,
+    LAST_HANDLED,
+    PATIENCE,
+    Api,
+    Calls,
+    Logs,
+    RunningOperator,
+    annotations,
+    example,
+    is_handled,
+)
 
 import kopf
 
 FINALIZER = "kopf.zalando.org/KopfFinalizerMarker"
-LAST_HANDLED = "kopf.zalando.org/last-handled-configuration"
 
 MakeOperator = Callable[..., RunningOperator]
-
-
-class Calls:
-    """What handlers tell the test."""
-
-    def __init__(self) -> None:
-        self._calls: queue.Queue[Any] = queue.Queue()
-
-    def put(self, call: Any) -> None:
-        self._calls.put(call)
-
-    def next(self) -> Any:
-        """The next call, waited for."""
-        try:
-            return self._calls.get(timeout=PATIENCE)
-        except queue.Empty:
-            raise AssertionError("No handler has been called.") from None
-
-    def all(self) -> list[Any]:
-        """All calls up to now, that were not taken yet."""
-        calls = []
-        with contextlib.suppress(queue.Empty):
-            while True:
-                calls.append(self._calls.get_nowait())
-        return calls
-
-
-@pytest.fixture
-def calls() -> Calls:
-    """What handlers tell the test."""
-    return Calls()
-
-
-def annotations(obj: Any) -> dict[str, str]:
-    return (obj or {}).get("metadata", {}).get("annotations", {})  # type: ignore[no-any-return]
-
-
-def is_handled(obj: Any) -> bool:
-    """Whether a cycle of handling has ended for what the object is now."""
-    stored = annotations(obj).get(LAST_HANDLED)
-    return stored is not None and json.loads(stored).get("spec") == obj.get("spec")
 
 
 def test_the_founding_operator_creates(
@@ -781,7 +749,6 @@ def test_resources_may_appear_after_the_operator(
     kopf_cluster: Any, operator: MakeOperator, calls: Calls, logs: Logs
 ) -> None:
     """A-SEL-027; habit: CRDs are created in on.startup, and watched in a second."""
-    from helpers import CRD
 
     @kopf.on.create("kex")
     def fn(name: str, **_: Any) -> None:

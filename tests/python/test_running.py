@@ -53,7 +53,8 @@ def test_flags_of_all_kinds(api: Api, registry: kopf.OperatorRegistry, logs: Log
 
     asyncio.run(embed())
     is_future = hasattr(kind, "set_result")
-    assert f"Stop-flag is {"set to 'enough'" if is_future else 'raised'}. Operator is stopping." in logs.messages
+    what = "set to 'enough'" if is_future else "raised"
+    assert f"Stop-flag is {what}. Operator is stopping." in logs.messages
 
 
 @pytest.mark.parametrize("name", ["stop_flag", "ready_flag"])
@@ -84,9 +85,9 @@ def test_arguments_that_cannot_be_are_refused(
 
 def test_without_a_scope_there_is_a_warning(registry: kopf.OperatorRegistry) -> None:
     """A-EMB-020, W-PRC-002."""
-    with pytest.warns(FutureWarning, match="Absence of either namespaces or cluster-wide flag"):
-        with pytest.raises(NotImplementedError):
-            kopf.run(registry=registry, liveness_endpoint="http://localhost")
+    warning = "Absence of either namespaces or cluster-wide flag"
+    with pytest.warns(FutureWarning, match=warning), pytest.raises(NotImplementedError):
+        kopf.run(registry=registry, liveness_endpoint="http://localhost")
 
 
 def test_former_names_of_arguments_are_warned_of(registry: kopf.OperatorRegistry) -> None:
