@@ -4,6 +4,7 @@ Operators rely on the first: they use `kubernetes.client` or `pykube` in handler
 """
 
 import importlib.util
+import logging
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +25,9 @@ __all__ = [
 ]
 
 _SERVICE_ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+# Called without a logger, from a login handler of the user's own, they say nothing.
+_silent = logging.Logger("kopf.silent", logging.CRITICAL + 1)
 
 _PRIORITY_CLIENT = 10
 _PRIORITY_KUBECONFIG = 10
@@ -138,7 +142,9 @@ def login_via_pykube(*, logger: Logger, settings: OperatorSettings, **_: Any) ->
     )
 
 
-def login_with_kubeconfig(*, settings: OperatorSettings | None = None, **_: Any) -> ConnectionInfo | None:
+def login_with_kubeconfig(
+    *, settings: OperatorSettings | None = None, logger: Logger = _silent, **_: Any
+) -> ConnectionInfo | None:
     """Reads the kubeconfig files; nothing if there are none. Plug-ins of kubeconfigs are not run.
 
     Raises:
@@ -147,17 +153,22 @@ def login_with_kubeconfig(*, settings: OperatorSettings | None = None, **_: Any)
     """
     if not _kubeconfig_is_there():
         return None
-    return read_kubeconfigs(
+    info = read_kubeconfigs(
         [_native.load_yaml(path.read_text()) for path in _kubeconfig_paths()],
         trust_env=settings.networking.trust_env if settings is not None else False,
     )
+    logger.debug("Client is configured via kubeconfig file.")
+    return info
 
 
-def login_with_service_account(*, settings: OperatorSettings | None = None, **_: Any) -> ConnectionInfo | None:
+def login_with_service_account(
+    *, settings: OperatorSettings | None = None, logger: Logger = _silent, **_: Any
+) -> ConnectionInfo | None:
     """Reads the service account of the pod; nothing outside of pods."""
     if not _service_account_is_there():
         return None
     namespace, ca = _SERVICE_ACCOUNT / "namespace", _SERVICE_ACCOUNT / "ca.crt"
+    logger.debug("Client is configured in cluster with service account.")
     return ConnectionInfo(
         server="https://kubernetes.default.svc",
         ca_path=str(ca) if ca.exists() else None,

@@ -96,10 +96,13 @@ def kubeconfig(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathl
     return file
 
 
-def test_the_kubeconfig_is_read(kubeconfig: pathlib.Path) -> None:
+def test_the_kubeconfig_is_read(kubeconfig: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
     """A-ACT-030, A-ACT-032; habit, FIX-24: `kopf.login_with_kubeconfig()` with no arguments."""
+    caplog.set_level(logging.DEBUG)
     info = kopf.login_with_kubeconfig()
+    assert caplog.messages == []
     assert info == kopf.login_with_kubeconfig(settings=kopf.OperatorSettings(), logger=logger)
+    assert caplog.messages == ["Client is configured via kubeconfig file."]  # W-LOG-006
     assert info is not None
     assert fields(info) == {
         "server": "https://example.com:6443",
