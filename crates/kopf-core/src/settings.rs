@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::selector::Selector;
+
 /// All settings, by section.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -92,6 +94,12 @@ pub struct Watching {
     pub chunk_size: Option<u64>,
     /// Whether the initial list is streamed by the watch.
     pub initial_streaming: bool,
+    /// Label selectors that the server applies, by resource: all that match, joined.
+    pub label_selectors: Vec<(Selector, String)>,
+    /// Field selectors, in the same way.
+    pub field_selectors: Vec<(Selector, String)>,
+    /// Shard selectors: the first that matches.
+    pub shard_selectors: Vec<(Selector, String)>,
 }
 
 impl Default for Watching {
@@ -104,6 +112,9 @@ impl Default for Watching {
             inactivity_timeout: Some(Duration::from_secs(70)),
             chunk_size: None,
             initial_streaming: false,
+            label_selectors: Vec::new(),
+            field_selectors: Vec::new(),
+            shard_selectors: Vec::new(),
         }
     }
 }

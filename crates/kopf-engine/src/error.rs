@@ -34,4 +34,10 @@ pub enum RunError {
     /// The door's code has failed where only code of the door decides: a callable selector, a namespace pattern.
     #[error("the operator's code has failed: {0}")]
     Plugin(ErrorInfo),
+    /// A defect of the engine.
+    #[error(
+        "Event processing has failed with an unrecoverable error. This seems to be a framework bug. The operator will stop to \
+         prevent damage. ({0})"
+    )]
+    Worker(String),
 }

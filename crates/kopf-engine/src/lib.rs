@@ -8,17 +8,36 @@
 //! - [`operator`], [`registry`], [`namespaces`], [`shared`]: what an operator is made of.
 //! - [`door`]: how handlers are called. [`posting`]: Kubernetes Events.
 //! - [`client`]: requests to the cluster. [`clock`]: time.
+//!
+//! How it runs: `run` starts and stops everything; `orchestrate` keeps one stream (`watch`) per served resource and namespace,
+//! by `discovery` and `serving`; a stream feeds `objects`, whose `worker`s drive the machines of the core.
 
+mod activities;
+mod answers;
+mod at_door;
 pub mod client;
 pub mod clock;
+mod discovery;
 pub mod door;
 pub mod error;
+#[cfg(test)]
+mod golden;
+mod log;
 pub mod namespaces;
+mod objects;
+mod observe;
 pub mod operator;
+mod orchestrate;
+mod plans;
 pub mod posting;
+mod queue;
 pub mod registry;
+mod repr;
 mod run;
+mod serving;
 pub mod shared;
+mod watch;
+mod worker;
 
 pub use error::RunError;
 pub use operator::{Operator, OperatorHandle};

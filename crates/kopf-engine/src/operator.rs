@@ -12,13 +12,10 @@ use crate::{
     door::Door,
     error::RunError,
     namespaces::Scope,
-    posting::ExplicitEvent,
+    posting::{ExplicitEvent, PostError, Poster, Posting},
     registry::Registry,
     shared::{SettingsHandle, Shared, Storages, StoragesHandle},
 };
-
-/// The Events that wait to be posted, at most: more are dropped with a warning, handling is never held.
-const POSTS_WAITING: usize = 10_000;
 
 /// An operator before it runs.
 #[derive(Debug)]
@@ -34,7 +31,7 @@ pub struct Operator {
     pub(crate) door: Arc<dyn Door>,
     pub(crate) clock: Clock,
     pub(crate) handle: OperatorHandle,
-    pub(crate) posts: mpsc::Receiver<ExplicitEvent>,
+    pub(crate) posts: mpsc::Receiver<Posting>,
 }
 
 /// What may be done with an operator from outside, from any thread, before and while it runs. Cloning shares it.
@@ -44,20 +41,16 @@ pub struct OperatorHandle {
     storages: StoragesHandle,
     lifecycle: Shared<Arc<dyn Lifecycle>>,
     client: Shared<Option<kube::Client>>,
-    posts: mpsc::Sender<ExplicitEvent>,
+    poster: Poster,
 }
-
-/// An Event could not be taken: too many wait, or the operator has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the event is dropped: too many wait to be posted, or the operator has ended")]
-pub struct PostError;
 
 impl Operator {
     /// An operator with nothing declared, default settings, and the cluster that [`Connection::Infer`] finds. Within a
     /// Tokio runtime: its clock starts.
     #[must_use]
     pub fn new(door: Arc<dyn Door>, storages: Storages) -> Self {
-        let (sender, posts) = mpsc::channel(POSTS_WAITING);
+        let settings = SettingsHandle::default();
+        let (poster, posts) = Poster::new(settings.clone());
         Self {
             registry: Registry::default(),
             scope: Scope::default(),
@@ -66,11 +59,11 @@ impl Operator {
             door,
             clock: Clock::system(),
             handle: OperatorHandle {
-                settings: SettingsHandle::default(),
+                settings,
                 storages: Shared::new(storages),
                 lifecycle: Shared::new(lifecycle::asap()),
                 client: Shared::new(None),
-                posts: sender,
+                poster,
             },
             posts,
         }
@@ -127,11 +120,15 @@ impl OperatorHandle {
         self.client.store(Some(client));
     }
 
+    pub(crate) fn poster(&self) -> &Poster {
+        &self.poster
+    }
+
     /// Posts an Event, in the background. The gates of A-EVT-004 are the caller's, but for `posting.enabled`.
     ///
     /// # Errors
     /// If it was not taken.
     pub fn post(&self, event: ExplicitEvent) -> Result<(), PostError> {
-        self.posts.try_send(event).map_err(|_| PostError)
+        self.poster.explicit(event)
     }
 }

@@ -1,12 +1,114 @@
-//! The order in which an operator starts and stops.
+//! The order in which an operator starts and stops (W-PRC-004, W-PRC-010..019).
 
+use std::sync::{Arc, atomic::AtomicU64};
+
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::RunError, operator::Operator};
+use crate::{
+    activities::Activities,
+    client::{ApiClient, Retriever, Vault},
+    error::RunError,
+    log::{Logger, logger},
+    objects::Shop,
+    operator::Operator,
+    orchestrate::Orchestrator,
+    posting::{Means, post_all},
+    registry::Activity,
+};
 
 pub(crate) async fn run(operator: Operator, stop: CancellationToken) -> Result<(), RunError> {
+    let registry = Arc::new(operator.registry.clone());
+    let activities = Activities {
+        door: operator.door.clone(),
+        registry,
+        settings: operator.handle.settings().clone(),
+        clock: operator.clock,
+    };
+    let logger = Logger::new(&operator.door, logger::RUNNING);
+    logger.debug(format_args!("Starting {}.", operator.user_agent.replacen("kopf/", "Kopf ", 1)));
+    tokio::select! {
+        started = activities.run(Activity::Startup) => started?,
+        () = stop.cancelled() => {
+            logger.warning("Startup activity is only partially executed due to cancellation.");
+            return Ok(());
+        }
+    };
     operator.door.ready();
-    stop.cancelled().await;
-    drop(operator.posts);
-    Ok(())
+    let served = serve(operator, &activities, stop).await;
+    if let Err(error) = &served {
+        logger.error(format_args!("The operator is stopping: {}", chain(error)));
+    }
+    logger.debug("Root tasks are stopped: finishing normally; tasks left: set()");
+    let cleaned = activities.run(Activity::Cleanup).await;
+    logger.debug("Hung tasks stopping is skipped: no tasks given.");
+    served.and(cleaned.map(drop))
+}
+
+/// Everything between the startup and the cleanup activities.
+async fn serve(operator: Operator, activities: &Activities, stop: CancellationToken) -> Result<(), RunError> {
+    let Operator { scope, connection, user_agent, door, clock, handle, posts, .. } = operator;
+    // Stopped by whoever runs us, or by a failure of ours.
+    let stop = stop.child_token();
+    let kill = CancellationToken::new();
+    let posting_ends = CancellationToken::new();
+
+    let vault = Arc::new(Vault::new());
+    let api = ApiClient::new(vault.clone(), handle.settings().clone(), clock);
+    let means = Means {
+        api: api.clone(),
+        settings: handle.settings().clone(),
+        clock,
+        logger: Logger::new(&door, logger::POSTING),
+    };
+    let posting = tokio::spawn(post_all(means, posts, posting_ends.clone()));
+
+    let (fatal, mut failures) = mpsc::channel(1);
+    let shop =
+        Shop { door, api, clock, poster: handle.poster().clone(), fatal, next_object_id: AtomicU64::new(1) };
+    let registry = activities.registry.clone();
+    let orchestrator = Orchestrator::new(Arc::new(shop), registry, handle.clone(), scope, stop.clone(), kill);
+    let mut serving = tokio::spawn(orchestrator.run());
+    let retriever = Retriever::new(vault, connection, activities.clone(), handle, user_agent);
+    let mut retrieving = tokio::spawn(retriever.run());
+
+    let failure = tokio::select! {
+        served = &mut serving => return end(flatten(served), retrieving, posting, &posting_ends).await,
+        failure = &mut retrieving => Some(failure.unwrap_or_else(|error| RunError::Worker(error.to_string()))),
+        failure = failures.recv() => failure,
+    };
+    stop.cancel();
+    let served = flatten(serving.await);
+    end(failure.map_or(served, Err), retrieving, posting, &posting_ends).await
+}
+
+/// Ends what the streams needed, after they have ended.
+async fn end(
+    served: Result<(), RunError>,
+    retrieving: tokio::task::JoinHandle<RunError>,
+    posting: tokio::task::JoinHandle<()>,
+    posting_ends: &CancellationToken,
+) -> Result<(), RunError> {
+    posting_ends.cancel();
+    let posted = posting.await.map_err(|error| RunError::Worker(error.to_string()));
+    retrieving.abort();
+    // It may have ended already; its error was taken then.
+    drop(retrieving.await);
+    served.and(posted)
+}
+
+fn flatten(result: Result<Result<(), RunError>, tokio::task::JoinError>) -> Result<(), RunError> {
+    result.unwrap_or_else(|error| Err(RunError::Worker(error.to_string())))
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }

@@ -1,12 +1,19 @@
 //! Where the cluster is and who we are.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
 
 use http::{Request, Response};
 use jiff::Timestamp;
 use kube::client::Body;
 use serde::{Deserialize, Serialize};
 use tower::{BoxError, Service};
+
+use super::LoginError;
 
 /// How to find the cluster.
 #[derive(Debug, Default)]
@@ -24,7 +31,10 @@ pub enum Connection {
 }
 
 /// A connection that is a service. Made into a client within the runtime of the operator.
-pub struct ServiceConnection(Box<dyn FnOnce() -> kube::Client + Send>);
+pub struct ServiceConnection(Mutex<MakeClient>);
+
+/// Is used once, by whoever owns it; the mutex only makes it shareable meanwhile.
+type MakeClient = Box<dyn FnOnce() -> kube::Client + Send>;
 
 impl Connection {
     /// By a service in this process, such as the one of a dev cluster: requests have paths only.
@@ -36,7 +46,8 @@ impl Connection {
         B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self::Service(ServiceConnection(Box::new(move || kube::Client::new(service, "default"))))
+        let make: MakeClient = Box::new(move || kube::Client::new(service, "default"));
+        Self::Service(ServiceConnection(Mutex::new(make)))
     }
 }
 
@@ -44,7 +55,7 @@ impl ServiceConnection {
     /// The client. Within the runtime in which it is used (DEC-23).
     #[must_use]
     pub fn into_client(self) -> kube::Client {
-        (self.0)()
+        (self.0.into_inner().unwrap_or_else(PoisonError::into_inner))()
     }
 }
 
@@ -130,10 +141,25 @@ pub struct ConnectionInfo {
     /// The name in the server's certificate, if not the host's (ours).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_server_name: Option<String>,
-    /// The exec plug-in as the kubeconfig has it (ours).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exec: Option<serde_json::Value>,
     /// Headers of every request (ours).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+}
+
+impl ConnectionInfo {
+    /// Refuses what is given twice (A-ACT-025).
+    ///
+    /// # Errors
+    /// If the path and the data of the CA, the certificate, or the key are set.
+    pub fn check(&self) -> Result<(), LoginError> {
+        let twice = [
+            ("CA", self.ca_path.is_some() && self.ca_data.is_some()),
+            ("certificate", self.certificate_path.is_some() && self.certificate_data.is_some()),
+            ("private key", self.private_key_path.is_some() && self.private_key_data.is_some()),
+        ];
+        match twice.into_iter().find(|(_, is_twice)| *is_twice) {
+            Some((what, _)) => Err(LoginError::Both(what)),
+            None => Ok(()),
+        }
+    }
 }

@@ -1,0 +1,107 @@
+//! The machine's requests as HTTP, and the answers as the machine understands them.
+
+use http::Method;
+use kopf_core::{
+    machine::{Answer, PatchBody, Request},
+    object::Object,
+    resource::Resource,
+};
+use serde_json::Value;
+
+use crate::client::{ApiError, ApiRequest};
+
+/// The HTTP request that patches the object (W-PAT-001, W-PAT-003).
+///
+/// # Errors
+/// If the object has no URL: a namespaced one without a namespace, say.
+pub(crate) fn prepare(
+    resource: &Resource,
+    object: &Object,
+    request: &Request,
+) -> Result<ApiRequest, ApiError> {
+    let path = resource
+        .path(object.namespace(), Some(object.name()), request.subresource)
+        .map_err(|error| ApiError::Request(error.to_string()))?;
+    let (content_type, body) = match &request.body {
+        PatchBody::Merge(body) => ("application/merge-patch+json", body.clone()),
+        PatchBody::Json(operations) => ("application/json-patch+json", Value::Array(operations.clone())),
+    };
+    Ok(ApiRequest::with_body(Method::PATCH, path, content_type, &body))
+}
+
+/// What an answer means (DEC-7): refused for good, somebody else was faster, or nobody knows.
+pub(crate) fn answer(result: Result<Value, ApiError>) -> Answer {
+    let error = match result {
+        Ok(body) => return Answer::Object(Object::new(body)),
+        Err(error) => error,
+    };
+    let info = error.info();
+    match (error.status(), &error) {
+        (Some(404), _) => Answer::Gone,
+        (Some(409), _) => Answer::Conflict(info),
+        // Too many requests, and the server's own troubles: later it may be accepted.
+        (Some(429 | 500..), _) => Answer::Unknown(info),
+        (Some(status), _) => Answer::Rejected { status, error: info },
+        (None, ApiError::Request(_)) => Answer::Rejected { status: 400, error: info },
+        (None, _) => Answer::Unknown(info),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kopf_core::machine::RequestId;
+    use serde_json::json;
+
+    use super::*;
+    use crate::client::StatusError;
+
+    fn resource() -> Resource {
+        Resource {
+            group: "kopf.dev".into(),
+            version: "v1".into(),
+            plural: "kopfexamples".into(),
+            namespaced: true,
+            ..Resource::default()
+        }
+    }
+
+    /// W-PAT-001, W-PAT-003.
+    #[test]
+    fn patches_go_to_the_object_or_its_subresource() {
+        let object = Object::new(json!({"metadata": {"namespace": "ns", "name": "n"}}));
+        let check = |subresource, body, url: &str, content_type, sent: &str| {
+            let request = Request { id: RequestId(1), subresource, body };
+            let request = prepare(&resource(), &object, &request).unwrap();
+            assert_eq!((request.method, request.url.as_str()), (Method::PATCH, url));
+            assert_eq!((request.content_type, request.body.as_ref()), (Some(content_type), sent.as_bytes()));
+        };
+        let base = "/apis/kopf.dev/v1/namespaces/ns/kopfexamples/n";
+        let merge = PatchBody::Merge(json!({"spec": {}}));
+        check(None, merge, base, "application/merge-patch+json", r#"{"spec":{}}"#);
+        let operations = PatchBody::Json(vec![json!({"op": "remove"})]);
+        let status = format!("{base}/status");
+        check(Some("status"), operations, &status, "application/json-patch+json", r#"[{"op":"remove"}]"#);
+    }
+
+    /// DEC-7.
+    #[test]
+    fn answers_are_told_apart_by_what_can_be_done_about_them() {
+        let of = |status| {
+            let error = StatusError { status, message: Some("m".into()), payload: None };
+            answer(Err(ApiError::Status(Box::new(error))))
+        };
+        assert!(matches!(of(404), Answer::Gone));
+        assert!(matches!(of(409), Answer::Conflict(_)));
+        for status in [400, 403, 405, 413, 422] {
+            assert!(matches!(of(status), Answer::Rejected { status: s, .. } if s == status));
+        }
+        for status in [429, 500, 503] {
+            assert!(matches!(of(status), Answer::Unknown(_)), "{status}");
+        }
+        assert!(matches!(answer(Err(ApiError::Timeout)), Answer::Unknown(_)));
+        let nameless = Object::new(json!({"metadata": {"name": "n"}}));
+        let request = Request { id: RequestId(1), subresource: None, body: PatchBody::Merge(json!({})) };
+        let refused = prepare(&resource(), &nameless, &request).map(|_| Value::Null);
+        assert!(matches!(answer(refused), Answer::Rejected { .. }));
+    }
+}

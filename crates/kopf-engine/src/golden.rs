@@ -1,0 +1,83 @@
+//! For tests: what upstream does, from `contract/golden`, and a door that only listens.
+
+use std::sync::{Arc, Mutex};
+
+use http::{Request, Response};
+use kopf_core::{
+    log::Level,
+    machine::{Call, CallId},
+    outcome::Outcome,
+    resource::Resource,
+};
+use kube::client::Body;
+use serde_json::Value;
+
+use crate::{
+    client::{ApiClient, Connection},
+    door::{ActivityCall, BoxFuture, Door, Finished, Record, Step},
+};
+
+/// The cases of a file, of one kind if the file has several.
+pub(crate) fn cases(file: &str, kind: Option<&str>) -> Vec<Value> {
+    let path = format!("{}/../../contract/golden/{file}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let content: Value = serde_json::from_str(&text).unwrap();
+    let all = content["cases"].as_array().unwrap().iter();
+    let cases: Vec<_> = all.filter(|case| kind.is_none_or(|kind| case["kind"] == kind)).cloned().collect();
+    assert!(!cases.is_empty(), "{file} has no cases of {kind:?}");
+    cases
+}
+
+/// A client of a service that is a function.
+pub(crate) fn client(answer: impl Fn(Request<Body>) -> Response<Body> + Send + Sync + 'static) -> ApiClient {
+    let service = tower::service_fn(move |request| {
+        let response = answer(request);
+        async move { Ok::<_, tower::BoxError>(response) }
+    });
+    ApiClient::of_service(Connection::service(service))
+}
+
+/// A door without code: it remembers what is logged.
+#[derive(Debug, Default)]
+pub(crate) struct Listener(Mutex<Vec<(Level, String)>>);
+
+impl Listener {
+    pub(crate) fn shared() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    /// The lines since the last time.
+    pub(crate) fn lines(&self) -> Vec<(Level, String)> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Door for Listener {
+    fn call(&self, _resource: &Arc<Resource>, call: Call) -> BoxFuture<Finished> {
+        panic!("nothing is to be called here: {call:?}")
+    }
+
+    fn cancel(&self, _object_id: u64, _call: CallId) {}
+
+    fn call_activity(&self, call: ActivityCall) -> BoxFuture<Outcome> {
+        panic!("nothing is to be called here: {call:?}")
+    }
+
+    fn step(&self, step: Step) -> BoxFuture<()> {
+        Box::pin(async move { step() })
+    }
+
+    fn wants(&self, _level: Level) -> bool {
+        true
+    }
+
+    fn log(&self, record: Record) {
+        if let Record::Engine { level, text, .. } = record {
+            self.0.lock().unwrap().push((level, text));
+        }
+    }
+
+    fn forget(&self, _object_id: u64) {}
+
+    fn ready(&self) {}
+}

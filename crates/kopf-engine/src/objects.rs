@@ -1,0 +1,306 @@
+//! The objects of one stream: what is known of each, and which of them are being worked on.
+//!
+//! An idle object costs its machine and its name, no task. An event for it starts a worker, which ends when there is
+//! nothing left to do or to wait for (W-QUE-004).
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use kopf_core::{
+    handler::Needs,
+    machine::Machine,
+    object::Object,
+    reason::EventType,
+    resource::{Resource, stream_key},
+};
+use serde_json::{Value, json};
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    client::ApiClient,
+    clock::Clock,
+    door::Door,
+    error::RunError,
+    log::{Logger, logger},
+    plans::Plans,
+    posting::Poster,
+    queue::{Pushed, Queue, Queued},
+    watch::Consumer,
+    worker::Worker,
+};
+
+/// The versions of an object that are remembered while its machine is busy. An own write that is followed by more of others
+/// counts as unseen, and is waited for until its deadline.
+const OBSERVED: usize = 1_000;
+
+/// What workers have in common, whatever their object.
+pub(crate) struct Shop {
+    pub(crate) door: Arc<dyn Door>,
+    pub(crate) api: ApiClient,
+    pub(crate) clock: Clock,
+    pub(crate) poster: Poster,
+    /// Takes what nobody can go on after.
+    pub(crate) fatal: mpsc::Sender<RunError>,
+    /// The engine's numbers of objects.
+    pub(crate) next_object_id: AtomicU64,
+}
+
+/// The objects of one stream.
+pub(crate) struct Objects {
+    pub(crate) shop: Arc<Shop>,
+    pub(crate) plans: Arc<Plans>,
+    /// Nothing new is begun.
+    pub(crate) stop: CancellationToken,
+    /// What runs is cancelled.
+    pub(crate) kill: CancellationToken,
+    /// How many objects are worked on at the same time (W-QUE-005).
+    pub(crate) limit: Option<Arc<Semaphore>>,
+    resource: Arc<Resource>,
+    every_event_counts: bool,
+    keeps_managed_fields: bool,
+    workers: TaskTracker,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    objects: HashMap<Arc<str>, Entry>,
+    /// The number of the list that has begun last: what it does not show is gone (W-WAT-016).
+    round: u32,
+}
+
+struct Entry {
+    /// The list that has shown the object, or the one after which a watch did.
+    round: u32,
+    state: State,
+    queue: Queue,
+    /// The versions that the stream has shown and the machine was not told of yet.
+    observed: VecDeque<Box<str>>,
+    /// The warning on dropped events was given.
+    warned: bool,
+    name: Box<str>,
+    namespace: Option<Box<str>>,
+}
+
+enum State {
+    /// Nobody works on it.
+    Idle(Box<Life>),
+    /// A worker does, and is told of new events by this.
+    Working(Arc<Notify>),
+}
+
+/// What is kept of an object from its first event to its end.
+pub(crate) struct Life {
+    pub(crate) object_id: u64,
+    pub(crate) machine: Machine,
+}
+
+impl Objects {
+    pub(crate) fn new(
+        shop: Arc<Shop>,
+        resource: Arc<Resource>,
+        plans: Arc<Plans>,
+        stop: &CancellationToken,
+        kill: &CancellationToken,
+    ) -> Arc<Self> {
+        let worker_limit = plans.current().settings.queueing.worker_limit;
+        Arc::new(Self {
+            every_event_counts: plans.needs_every_event(),
+            keeps_managed_fields: plans.needs().contains(Needs::MANAGED_FIELDS),
+            limit: worker_limit.map(|limit| Arc::new(Semaphore::new(limit.max(1)))),
+            stop: stop.child_token(),
+            kill: kill.child_token(),
+            shop,
+            plans,
+            resource,
+            workers: TaskTracker::new(),
+            table: Mutex::default(),
+        })
+    }
+
+    /// The next event of an object, and whether more wait. Only for its worker.
+    pub(crate) fn next(&self, key: &str) -> Option<(Queued, bool)> {
+        let mut table = self.lock();
+        let entry = table.objects.get_mut(key)?;
+        let event = entry.queue.pop()?;
+        Some((event, !entry.queue.is_empty()))
+    }
+
+    /// The versions of an object that the stream has shown since the last time, whether their events wait or were replaced.
+    pub(crate) fn observed(&self, key: &str) -> VecDeque<Box<str>> {
+        let mut table = self.lock();
+        table.objects.get_mut(key).map(|entry| std::mem::take(&mut entry.observed)).unwrap_or_default()
+    }
+
+    /// A worker has nothing left to do. Gives the object back if an event has come meanwhile.
+    pub(crate) fn retire(&self, key: &str, life: Option<Box<Life>>) -> Result<(), Option<Box<Life>>> {
+        let mut table = self.lock();
+        let Some(entry) = table.objects.get_mut(key) else { return Ok(()) };
+        if !entry.queue.is_empty() && !self.stop.is_cancelled() {
+            return Err(life);
+        }
+        match life {
+            Some(life) => entry.state = State::Idle(life),
+            None => drop(table.objects.remove(key)),
+        }
+        Ok(())
+    }
+
+    /// A new life, with a number that no other has.
+    pub(crate) fn begin_life(&self) -> Box<Life> {
+        let object_id = self.shop.next_object_id.fetch_add(1, Ordering::Relaxed);
+        Box::new(Life { object_id, machine: Machine::new(object_id) })
+    }
+
+    /// Begins to stop: nothing new is begun. Ends when no worker is left.
+    pub(crate) async fn drained(&self) {
+        self.stop.cancel();
+        self.workers.close();
+        self.workers.wait().await;
+    }
+
+    /// The objects that are still worked on, as upstream names their streams.
+    pub(crate) fn unfinished(&self) -> Vec<Arc<str>> {
+        let table = self.lock();
+        let working = table.objects.iter().filter(|(_, entry)| matches!(entry.state, State::Working(_)));
+        working.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Tells the door that nothing is known of the objects any more. After [`drained`](Self::drained).
+    pub(crate) fn forget_all(&self) {
+        let mut table = self.lock();
+        for (_, entry) in table.objects.drain() {
+            if let State::Idle(life) = entry.state {
+                self.shop.door.forget(life.object_id);
+            }
+        }
+    }
+
+    fn take(self: &Arc<Self>, event_type: Option<EventType>, object: Object) {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        let mut guard = self.lock();
+        let table = &mut *guard;
+        let key = stream_key(&object);
+        let known = table.objects.contains_key(key.as_ref());
+        let key: Arc<str> = key.as_ref().into();
+        let entry = if known {
+            table.objects.get_mut(&key)
+        } else {
+            let entry = Entry::new(&object, State::Idle(self.begin_life()));
+            table.objects.insert(key.clone(), entry);
+            table.objects.get_mut(&key)
+        };
+        // It was there, or was put there just now.
+        let Some(entry) = entry else { return };
+        entry.round = table.round;
+        entry.observe(&object);
+        let pushed = entry.queue.push(Queued { event_type, object }, self.every_event_counts);
+        let warn = pushed == Pushed::Dropped && !std::mem::replace(&mut entry.warned, true);
+        let wake = match &entry.state {
+            State::Working(wake) => Some(wake.clone()),
+            State::Idle(_) => None,
+        };
+        match wake {
+            Some(wake) => wake.notify_one(),
+            None => self.start(&key, entry),
+        }
+        drop(guard);
+        if warn {
+            Logger::new(&self.shop.door, logger::QUEUEING).warning(format_args!(
+                "Too many events wait for {} {key}: the oldest modifications are skipped from now on.",
+                self.resource
+            ));
+        }
+    }
+
+    fn start(self: &Arc<Self>, key: &Arc<str>, entry: &mut Entry) {
+        let wake = Arc::new(Notify::new());
+        if let State::Idle(life) = std::mem::replace(&mut entry.state, State::Working(wake.clone())) {
+            let worker = Worker::new(self.clone(), key.clone(), life, wake);
+            self.workers.spawn(worker.run());
+        }
+    }
+
+    /// What the last list has not shown: the end of it was missed.
+    fn vanished(&self) -> Vec<Object> {
+        let table = self.lock();
+        let gone = table.objects.iter().filter(|(_, entry)| entry.round != table.round);
+        gone.map(|(key, entry)| entry.last_known(key, &self.resource)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The stream's end of the queues.
+pub(crate) struct Intake(pub(crate) Arc<Objects>);
+
+impl Consumer for Intake {
+    fn listing(&self) {
+        let mut table = self.0.lock();
+        table.round = table.round.wrapping_add(1);
+    }
+
+    fn event(&self, event_type: Option<EventType>, mut object: Value) {
+        if !self.0.keeps_managed_fields
+            && let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
+        {
+            metadata.shift_remove("managedFields");
+        }
+        self.0.take(event_type, Object::new(object));
+    }
+
+    fn listed(&self) {
+        for object in self.0.vanished() {
+            self.0.take(Some(EventType::Deleted), object);
+        }
+    }
+}
+
+impl Entry {
+    fn new(object: &Object, state: State) -> Self {
+        Self {
+            round: 0,
+            state,
+            queue: Queue::default(),
+            observed: VecDeque::new(),
+            warned: false,
+            name: object.name().into(),
+            namespace: object.namespace().map(Into::into),
+        }
+    }
+
+    fn observe(&mut self, object: &Object) {
+        let Some(version) = object.resource_version() else { return };
+        if self.observed.len() >= OBSERVED {
+            self.observed.pop_front();
+        }
+        self.observed.push_back(version.into());
+    }
+
+    /// The object as far as it is remembered: bodies are not, for all the memory that would take.
+    fn last_known(&self, key: &str, resource: &Resource) -> Object {
+        let api_version = match resource.group.as_str() {
+            "" => resource.version.clone(),
+            group => format!("{group}/{}", resource.version),
+        };
+        let mut metadata = json!({"name": self.name});
+        if let Some(namespace) = &self.namespace {
+            metadata["namespace"] = json!(namespace);
+        }
+        // Keys of objects without a uid are made of their names.
+        if !key.contains("//") {
+            metadata["uid"] = json!(key);
+        }
+        Object::new(json!({"apiVersion": api_version, "kind": resource.kind, "metadata": metadata}))
+    }
+}

@@ -1,0 +1,299 @@
+//! Works on one object: feeds its machine, and carries out what the machine asks for.
+//!
+//! One worker at a time per object, one step at a time per machine, so the cycles of an object never overlap (W-CYC-001).
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use jiff::Timestamp;
+use kopf_core::{
+    error::ErrorInfo,
+    machine::{Call, CallId, Input, Output, Request},
+    object::Object,
+    plan::Plan,
+};
+use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
+
+use crate::{
+    answers,
+    door::{BoxFuture, Finished, Record},
+    error::RunError,
+    log::{Logger, logger},
+    objects::{Life, Objects},
+};
+
+/// The worker of one object.
+pub(crate) struct Worker {
+    objects: Arc<Objects>,
+    key: Arc<str>,
+    /// None only while a step is under way elsewhere, and after the object's end.
+    life: Option<Box<Life>>,
+    /// Tells of new events.
+    wake: Arc<Notify>,
+    /// The object as the last event showed it.
+    object: Option<Object>,
+    calls: FuturesUnordered<BoxFuture<(CallId, Finished)>>,
+    requests: FuturesUnordered<BoxFuture<Input>>,
+    running: Vec<CallId>,
+    wake_at: Option<Timestamp>,
+    stopping: bool,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+/// What a worker does next.
+#[expect(clippy::large_enum_variant, reason = "lives for a moment, on the stack")]
+enum Next {
+    Step(Input),
+    /// Nothing is left to do or to wait for.
+    Retire,
+    /// What runs is to be cancelled.
+    Kill,
+}
+
+impl Worker {
+    pub(crate) fn new(objects: Arc<Objects>, key: Arc<str>, life: Box<Life>, wake: Arc<Notify>) -> Self {
+        Self {
+            objects,
+            key,
+            life: Some(life),
+            wake,
+            object: None,
+            calls: FuturesUnordered::new(),
+            requests: FuturesUnordered::new(),
+            running: Vec::new(),
+            wake_at: None,
+            stopping: false,
+            permit: None,
+        }
+    }
+
+    /// Works until there is nothing left to do. A panic here is a defect of ours: it ends the operator (W-QUE-007).
+    pub(crate) async fn run(mut self) {
+        if let Err(panic) = AssertUnwindSafe(self.work()).catch_unwind().await {
+            self.fail(&panic_text(panic.as_ref()));
+        }
+    }
+
+    async fn work(&mut self) {
+        loop {
+            match self.next().await {
+                Next::Step(input) => {
+                    self.take_permit().await;
+                    if self.step(input).await.is_err() {
+                        return;
+                    }
+                }
+                Next::Retire => {
+                    self.permit = None;
+                    match self.objects.retire(&self.key, self.life.take()) {
+                        Ok(()) => return,
+                        Err(Some(life)) if !life.machine.accepts_events() => {
+                            return self.fail("an object waits for nothing");
+                        }
+                        Err(life) => self.life = life,
+                    }
+                }
+                Next::Kill => return self.kill().await,
+            }
+        }
+    }
+
+    /// Waits for what comes next.
+    async fn next(&mut self) -> Next {
+        loop {
+            let objects = self.objects.clone();
+            if objects.kill.is_cancelled() {
+                return Next::Kill;
+            }
+            if objects.stop.is_cancelled() && !std::mem::replace(&mut self.stopping, true) {
+                return Next::Step(Input::Stop);
+            }
+            if let Some(input) = self.next_event() {
+                return Next::Step(input);
+            }
+            let busy = self.is_busy();
+            if !busy && (self.stopping || self.wake_at.is_none()) {
+                return Next::Retire;
+            }
+            if !busy {
+                // A sleeping object takes nobody's place (unlike W-TCH-016).
+                self.permit = None;
+            }
+            let tick = self.wake_at.map(|time| objects.shop.clock.instant(time));
+            tokio::select! {
+                Some((call, finished)) = self.calls.next() => return Next::Step(self.finished(call, finished)),
+                Some(answered) = self.requests.next() => return Next::Step(answered),
+                () = sleep_until(tick) => {
+                    self.wake_at = None;
+                    return Next::Step(Input::Tick);
+                }
+                () = self.wake.notified() => {}
+                () = objects.stop.cancelled(), if !self.stopping => {}
+                () = objects.kill.cancelled() => {}
+            }
+        }
+    }
+
+    /// The next event, if the machine takes one now.
+    fn next_event(&mut self) -> Option<Input> {
+        if self.stopping {
+            return None;
+        }
+        if self.life.as_ref().is_some_and(|life| !life.machine.accepts_events()) {
+            return None;
+        }
+        let (event, more_queued) = self.objects.next(&self.key)?;
+        self.life.get_or_insert_with(|| self.objects.begin_life());
+        self.object = Some(event.object.clone());
+        Some(Input::Event { event_type: event.event_type, object: event.object, more_queued })
+    }
+
+    fn is_busy(&self) -> bool {
+        !self.calls.is_empty() || !self.requests.is_empty()
+    }
+
+    async fn take_permit(&mut self) {
+        if let Some(limit) = self.objects.limit.clone().filter(|_| self.permit.is_none()) {
+            // The semaphore is never closed.
+            self.permit = limit.acquire_owned().await.ok();
+        }
+    }
+
+    /// One step of the machine. An error: the worker cannot go on.
+    async fn step(&mut self, input: Input) -> Result<(), ()> {
+        let Some(mut life) = self.life.take() else { return Ok(()) };
+        for version in self.objects.observed(&self.key) {
+            life.machine.observe(&version);
+        }
+        let plan = self.objects.plans.current();
+        let now = self.objects.shop.clock.now();
+        let outputs = if plan.has_plugins() || life.machine.has_plugins() {
+            let (result, done) = oneshot::channel();
+            let planned = plan.clone();
+            let step = move || {
+                let outputs = step_or_fail(&mut life, input, now, &planned);
+                // The worker may be gone: then nobody is there to care.
+                drop(result.send((life, outputs)));
+            };
+            self.objects.shop.door.step(Box::new(step)).await;
+            let Ok((returned, outputs)) = done.await else {
+                self.fail("a step was abandoned by the door");
+                return Err(());
+            };
+            life = returned;
+            outputs
+        } else {
+            step_or_fail(&mut life, input, now, &plan)
+        };
+        self.life = Some(life);
+        for output in outputs {
+            self.carry_out(output, &plan);
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, output: Output, plan: &Arc<Plan>) {
+        match output {
+            Output::Call(call) => self.call(call, plan),
+            Output::Cancel(id) => self.cancel(id),
+            Output::Request(request) => self.request(&request, plan),
+            Output::Log(log) => {
+                if let Some(object) = self.object.clone().filter(|_| self.objects.shop.door.wants(log.level))
+                {
+                    self.objects.shop.door.log(Record::Object { object, log });
+                }
+            }
+            Output::Post(post) => {
+                if let Some(object) = &self.object {
+                    self.objects.shop.poster.progress(object, &post);
+                }
+            }
+            Output::WakeAt(time) => self.wake_at = Some(time),
+            Output::Forget => {
+                if let Some(life) = self.life.take() {
+                    self.objects.shop.door.forget(life.object_id);
+                }
+                self.wake_at = None;
+            }
+        }
+    }
+
+    /// Begins a call. The machine orders calls where their order matters.
+    fn call(&mut self, call: Call, plan: &Arc<Plan>) {
+        let id = call.id;
+        self.running.push(id);
+        let calling = self.objects.shop.door.call(&plan.resource, call);
+        self.calls.push(Box::pin(async move { (id, calling.await) }));
+    }
+
+    fn finished(&mut self, id: CallId, finished: Finished) -> Input {
+        self.running.retain(|running| *running != id);
+        let Finished { outcome, patch, subrefs } = finished;
+        Input::Finished { call: id, outcome, patch, subrefs }
+    }
+
+    fn cancel(&mut self, id: CallId) {
+        if let Some(life) = self.life.as_ref().filter(|_| self.running.contains(&id)) {
+            self.objects.shop.door.cancel(life.object_id, id);
+        }
+    }
+
+    fn request(&mut self, request: &Request, plan: &Arc<Plan>) {
+        let Some(object) = self.object.clone() else { return };
+        let id = request.id;
+        let prepared = answers::prepare(&plan.resource, &object, request);
+        let api = self.objects.shop.api.clone();
+        let logger = Logger::object(&self.objects.shop.door, &object);
+        self.requests.push(Box::pin(async move {
+            let result = match prepared {
+                Ok(request) => api.json(&request, &logger).await,
+                Err(error) => Err(error),
+            };
+            Input::Answered { request: id, answer: answers::answer(result) }
+        }));
+    }
+
+    /// Cancels what runs and waits for its end; nothing of it is stored, so it runs again after a restart (W-PRC-014).
+    async fn kill(&mut self) {
+        self.requests.clear();
+        if let Some(life) = &self.life {
+            for call in &self.running {
+                self.objects.shop.door.cancel(life.object_id, *call);
+            }
+        }
+        while self.calls.next().await.is_some() {}
+        drop(self.objects.retire(&self.key, self.life.take()));
+    }
+
+    fn fail(&mut self, reason: &str) {
+        if self.objects.kill.is_cancelled() || self.objects.stop.is_cancelled() {
+            return;
+        }
+        let shop = &self.objects.shop;
+        Logger::new(&shop.door, logger::QUEUEING).exception(
+            format_args!("Event processing has failed with an unrecoverable error for {}.", self.key),
+            ErrorInfo::new(reason),
+        );
+        // If the channel is full, the operator is ending already.
+        drop(shop.fatal.try_send(RunError::Worker(reason.to_owned())));
+    }
+}
+
+fn step_or_fail(life: &mut Life, input: Input, now: Timestamp, plan: &Arc<Plan>) -> Vec<Output> {
+    match life.machine.step(input, now, plan) {
+        Ok(outputs) => outputs,
+        Err(error) => life.machine.fail(error, now, plan),
+    }
+}
+
+async fn sleep_until(time: Option<tokio::time::Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".into())
+}
