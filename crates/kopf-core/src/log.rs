@@ -438,9 +438,9 @@ fn tuple(items: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// Seconds as a Python float: `5.0`.
+/// Seconds as a Python float: `5.0`. One division, as Python does it: the sum of a whole and a fraction would show its error.
 fn float_seconds(duration: SignedDuration) -> String {
-    python_repr(&duration.as_secs_f64().into())
+    python_repr(&(duration.as_micros() as f64 / 1e6).into())
 }
 
 /// Seconds as users write them: `5`, but `5.5`.
@@ -478,6 +478,7 @@ mod tests {
             assert_eq!([float_seconds(duration), short_seconds(duration), timedelta(duration)], expected);
         };
         check(5_000, ["5.0", "5", "0:00:05"]);
+        check(3_264, ["3.264", "3.264", "0:00:03.264000"]);
         check(5_500, ["5.5", "5.5", "0:00:05.500000"]);
         check(90_061_000, ["90061.0", "90061", "1 day, 1:01:01"]);
         check(200_000_000, ["200000.0", "200000", "2 days, 7:33:20"]);

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Answer, Machine, Output, PatchBody, Request, RequestId, Turn,
+    changes::Changes,
     consistency::Expected,
     phase::{Cycle, Phase, Progress},
 };
@@ -126,22 +127,27 @@ impl Write {
 
     /// The merge patches that are not accepted yet.
     fn pending_merges(&self) -> impl Iterator<Item = &Map<String, Value>> {
-        let sent = self.sent.as_ref().map(|(_, part)| part);
-        sent.into_iter().chain(&self.parts).filter_map(|part| match part {
+        self.parts.iter().filter_map(|part| match part {
             Part::Merge { body, .. } => Some(body),
             Part::Functions | Part::Json { .. } => None,
         })
     }
 
-    /// Whether an object shows all that is still to be merged into it: then a write was applied whose answer was lost.
-    fn is_shown_by(&self, object: &Object) -> bool {
-        let mut pending = self.pending_merges().peekable();
-        pending.peek().is_some()
-            && pending.all(|body| {
-                let mut merged = object.body().clone();
-                merge(&mut merged, &Value::Object(body.clone()));
-                merged == *object.body()
-            })
+    /// Accepts the next merge patches that an object shows: they were applied, and their answers lost. Gives whether any was.
+    fn accept_shown(&mut self, object: &Object) -> bool {
+        let mut is_any_shown = false;
+        while let Some(Part::Merge { body, .. }) = self.parts.front() {
+            let mut merged = object.body().clone();
+            merge(&mut merged, &Value::Object(body.clone()));
+            if merged != *object.body() {
+                break;
+            }
+            if let Some(part) = self.parts.pop_front() {
+                self.accept(&part, object.clone());
+            }
+            is_any_shown = true;
+        }
+        is_any_shown
     }
 }
 
@@ -305,10 +311,12 @@ impl Machine {
     fn expect(&mut self, object: &Object, cycle: &Cycle, turn: Turn<'_>) -> bool {
         let timeout = turn.plan.settings.persistence.consistency_timeout;
         let Some(version) = object.resource_version() else { return false };
-        self.memory.expected = None;
+        let mut changes =
+            self.memory.expected.take().map(|unseen| Changes::clone(&unseen.changes)).unwrap_or_default();
         if self.memory.seen.is_last(version) {
             return false;
         }
+        changes.extend(&cycle.changes);
         if timeout.is_zero() {
             return true;
         }
@@ -316,7 +324,7 @@ impl Machine {
         self.memory.expected = Some(Expected {
             version: (!is_released(object)).then(|| version.to_owned()),
             until: turn.now.checked_add(timeout).unwrap_or(Timestamp::MAX),
-            changes: Arc::new(cycle.changes.clone()),
+            changes: Arc::new(changes),
         });
         true
     }
@@ -338,16 +346,7 @@ impl Machine {
     pub(super) fn supersede_write(&mut self, mut write: Write, mut cycle: Cycle, turn: Turn<'_>) -> Phase {
         let object = cycle.event.object.clone();
         let version = object.resource_version().unwrap_or_default();
-        if write.versions.iter().any(|own| own == version) {
-            write.postponed = Some(Box::new(cycle));
-            return Phase::Applying(Box::new(write));
-        }
-        if write.is_shown_by(&object) {
-            let is_merge = |part: &Part| matches!(part, Part::Merge { .. });
-            let (merges, rest): (VecDeque<_>, VecDeque<_>) =
-                mem::take(&mut write.parts).into_iter().partition(is_merge);
-            write.parts = rest;
-            merges.iter().for_each(|part| write.accept(part, object.clone()));
+        if write.versions.iter().any(|own| own == version) || write.accept_shown(&object) {
             write.postponed = Some(Box::new(cycle));
             return Phase::Applying(Box::new(write));
         }

@@ -40,6 +40,17 @@ impl Changes {
         *self == Self::default()
     }
 
+    /// Adds later changes.
+    pub(super) fn extend(&mut self, later: &Self) {
+        self.records.extend(later.records.iter().map(|(id, record)| (id.clone(), record.clone())));
+        if later.cycle != CycleEssence::Kept {
+            self.cycle = later.cycle.clone();
+        }
+        if later.handled.is_some() {
+            self.handled.clone_from(&later.handled);
+        }
+    }
+
     /// Removes the records of these handlers, and with them the essence of the cycle.
     pub(super) fn purge(&mut self, ids: impl IntoIterator<Item = HandlerId>) {
         self.records.extend(ids.into_iter().map(|id| (id, None)));

@@ -24,7 +24,7 @@ pub(super) struct Expected {
     pub(super) version: Option<String>,
     /// How long handlers wait for it.
     pub(super) until: Timestamp,
-    /// What was written.
+    /// What was written, by this and the writes before that were not seen either.
     pub(super) changes: Arc<Changes>,
 }
 
@@ -117,6 +117,10 @@ impl Machine {
             return Ok(Phase::Closing(cycle));
         }
         let changes = expected.changes.clone();
+        // What the server has answered is taken as well, but does not end the wait: older versions may still arrive.
+        if expected.version.as_deref() == cycle.event.object.resource_version() {
+            return Ok(resumed(cycle));
+        }
         let is_shown = changes.are_shown_by(turn.plan, &cycle.event.object)?;
         self.memory.expected = None;
         if is_shown {

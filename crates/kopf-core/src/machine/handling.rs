@@ -72,7 +72,11 @@ impl Machine {
         match reason {
             Reason::Noop => {
                 self.log(Log::new(Level::Debug, Line::Noop));
-                purge_leftovers(&mut cycle, &cause, turn)?;
+                give_up_cycle(&mut cycle, &cause, turn)?;
+                return Ok(Phase::Closing(cycle));
+            }
+            Reason::Resume if give_up_cycle(&mut cycle, &cause, turn)? => {
+                self.log(Log::new(Level::Debug, Line::Noop));
                 return Ok(Phase::Closing(cycle));
             }
             Reason::Free | Reason::Gone => {
@@ -353,15 +357,28 @@ fn declared(plan: &Plan) -> Vec<Arc<Handler>> {
     plan.handlers.iter().filter(|handler| handler.trigger.is_changing()).cloned().collect()
 }
 
-/// Removes the records of a change that was reverted before it was handled (FIX-2).
-fn purge_leftovers(cycle: &mut Cycle, cause: &Cause, turn: Turn<'_>) -> Result<(), ErrorInfo> {
+/// Gives up the cycle of a change that was reverted before it was handled: its records are removed (FIX-2). If some of its
+/// handlers have finished, they have to hear of the way back: what they have seen becomes the last handled essence, and the
+/// object as it is arrives as an update. Gives whether it does.
+fn give_up_cycle(cycle: &mut Cycle, cause: &Cause, turn: Turn<'_>) -> Result<bool, ErrorInfo> {
     let storage = &*turn.plan.progress;
-    let state = State::read(storage, &cause.object, &declared(turn.plan), &[], Reason::Noop, turn.now)?;
-    let ids = state.ids();
-    if !ids.is_empty() {
-        cycle.changes.purge(ids);
+    let is_noop = cause.reason == Some(Reason::Noop);
+    let essence = storage.fetch_cycle(&cause.object)?.map(Arc::new);
+    if essence.is_none() && !is_noop {
+        return Ok(false);
     }
-    Ok(())
+    let state = State::read(storage, &cause.object, &declared(turn.plan), &[], Reason::Noop, turn.now)?;
+    let is_of_change =
+        |record: &ProgressRecord| record.is_finished() && record.purpose != Some(Reason::Resume);
+    let has_finished = state.iter().any(|progress| is_of_change(&progress.record));
+    let unseen = essence.filter(|essence| has_finished && is_restored(cause, essence));
+    let is_update = unseen.is_some();
+    let ids = state.ids();
+    if is_update || (is_noop && !ids.is_empty()) {
+        cycle.changes.purge(ids);
+        cycle.changes.handled = unseen;
+    }
+    Ok(is_update)
 }
 
 /// The essence that a finished cycle was about, if it was kept: it counts if it is about handlers that had finished before,
