@@ -66,6 +66,20 @@ fn secret(value: &mut Value) {
     remove(value, "stringData");
 }
 
+/// What a user should know who writes an object of this type: what does not happen here.
+pub(crate) fn warning(target: &Target<'_>) -> Option<String> {
+    match (&*target.served.resource.group, &*target.served.resource.kind) {
+        ("admissionregistration.k8s.io", kind) => Some(format!(
+            "the dev cluster stores a {kind} and does not call it: nothing is admitted or refused by it"
+        )),
+        ("apps" | "batch" | "autoscaling" | "policy", kind)
+        | ("", kind @ ("Pod" | "ReplicationController")) => {
+            Some(format!("the dev cluster stores a {kind} and runs nothing for it"))
+        }
+        _ => None,
+    }
+}
+
 /// What is wrong with a new object of a built-in type.
 pub(crate) fn validate_create(target: &Target<'_>, value: &Value) -> Vec<Cause> {
     match (&*target.served.resource.group, &*target.served.resource.kind) {

@@ -78,6 +78,7 @@ pub(crate) fn new_object(
 ) -> Result<Vec<String>, ApiError> {
     prepare::for_create(target, value, status_is_kept);
     let mut warnings = validate::complete(target, value, None)?;
+    warnings.extend(crate::types::strategy::warning(target));
     crate::types::strategy::on_create(target, value)?;
     warnings.extend(validate::new_object(target, value)?);
     Ok(warnings)

@@ -3,6 +3,7 @@
 //! An object without finalizers goes at once; with them, deletion begins: it is marked, and goes with the last one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -182,8 +183,27 @@ fn delete_version(
         return Ok(Deleted::Begun(Arc::new(Object::new(object.revision, value))));
     }
     let marked = shared.store.update(store, key.clone(), object.revision, value)?;
+    if grace > 0 {
+        end_after(target, key, meta_text(&marked.value, "uid"), grace);
+    }
     target.after_commit(key, Some(&object.value), Some(&marked.value));
     Ok(Deleted::Begun(marked))
+}
+
+/// Does the kubelet's part: removes the object when its grace is over.
+fn end_after(target: &Target<'_>, key: &Key, uid: &str, grace: i64) {
+    let (shared, served, key) = (Arc::clone(target.shared), target.served.clone(), key.clone());
+    let grace = Duration::from_secs(u64::try_from(grace).unwrap_or(0));
+    let options =
+        DeleteOptions { grace_seconds: Some(0), uid: Some(uid.to_owned()), ..DeleteOptions::default() };
+    tokio::spawn(async move {
+        tokio::select! {
+            () = shared.stop.cancelled() => {}
+            () = tokio::time::sleep(grace) => {
+                by_controller(&shared, &served, &key, &options);
+            }
+        }
+    });
 }
 
 /// An explicit policy beats the finalizers that are there, which beat the type's default (D-128).
