@@ -14,6 +14,7 @@
 //! - [`types`], [`object_meta`], [`normalize`]: Kubernetes' own types and how their values are written;
 //! - [`schema`]: the schemas of custom resources;
 //! - [`strategic`]: the patches that know the built-in types;
+//! - [`fieldset`]: managed fields and server-side apply;
 //! - [`table`]: the tables that `kubectl get` prints.
 
 #![allow(
@@ -24,6 +25,7 @@
 #![cfg_attr(test, allow(clippy::needless_pass_by_value, reason = "helpers of tests take what json! makes"))]
 
 pub(crate) mod cause;
+pub(crate) mod fieldset;
 mod json;
 pub(crate) mod json_patch;
 pub(crate) mod merge_patch;

@@ -12,7 +12,7 @@ pub(crate) mod embedded;
 mod formats;
 pub(crate) mod lists;
 pub(crate) mod prune;
-mod structural;
+pub(crate) mod structural;
 pub(crate) mod validate;
 
 pub(crate) use structural::Schema;

@@ -1,0 +1,423 @@
+//! Server-side apply (D-158 to D-160).
+
+use serde_json::Value;
+
+use super::{
+    compare::Comparison,
+    extent,
+    managed::{
+        Entry, Operation, Writer, decode_entries, empty_object, put_managed_fields, record_update,
+        take_managed_fields, without_identity,
+    },
+    merge, remove,
+    set::Set,
+    view::View,
+};
+use crate::machinery::cause::Cause;
+
+/// Who owns the fields of an object that was never tracked, when it is first applied to.
+const BEFORE_FIRST_APPLY: &str = "before-first-apply";
+
+/// Why a configuration was not applied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Error {
+    /// Others own fields with different values: 409. The causes come in the order of the managers.
+    #[error("{message}")]
+    Conflict {
+        /// The whole message, e.g. `Apply failed with 1 conflict: conflict with "m1": .spec.size`.
+        message: String,
+        /// One per field.
+        causes: Vec<Cause>,
+    },
+    /// The configuration does not fit its type: 500 on the real server, with what failed before this text.
+    #[error("{0}")]
+    Unsuitable(String),
+}
+
+/// What came of an apply.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Applied {
+    /// The object with its managed fields, before defaults: those belong to nobody.
+    pub(crate) object: Value,
+    /// Whether more than managed fields changed.
+    pub(crate) is_changed: bool,
+}
+
+/// Applies a configuration to an object; without an object it becomes one.
+///
+/// # Errors
+///
+/// Conflicts, unless `is_forced`; a configuration with undeclared fields or bad lists.
+pub(crate) fn apply(
+    live: Option<&Value>,
+    config: &Value,
+    writer: &Writer<'_>,
+    is_forced: bool,
+) -> Result<Applied, Error> {
+    check_declared(config, writer.view)?;
+    let mut live_value = live.cloned().unwrap_or_else(|| empty_object(writer.view));
+    let stored = take_managed_fields(&mut live_value);
+    let mut entries = stored.and_then(|stored| decode_entries(&stored).ok()).unwrap_or_default();
+    if entries.is_empty() {
+        let before = Writer { manager: BEFORE_FIRST_APPLY, ..*writer };
+        entries = record_update(&empty_object(writer.view), &live_value, entries, &before);
+    }
+
+    let merged = merge::merge(&live_value, config, writer.view).map_err(Error::Unsuitable)?;
+    let fields = extent::of(config, writer.view).without_subtrees(writer.reset);
+    let mut own = writer.entry(Operation::Apply, fields, None);
+    let last =
+        entries.iter().position(|entry| entry.is_same_manager(&own)).map(|position| entries.remove(position));
+    own.time = last.as_ref().and_then(|last| last.time.clone());
+    let object = match last {
+        Some(last) => prune(&merged, &last.fields, &entries, &own, writer.view),
+        None => merged,
+    };
+
+    take_over(&live_value, &object, &mut entries, writer, is_forced)?;
+    let is_changed = object != live_value;
+    if is_changed {
+        own.time = Some(writer.now.to_owned());
+    }
+    own.fields = without_identity(&own.fields);
+    entries.push(own);
+    entries.retain(|entry| !entry.fields.is_empty());
+    let mut object = if is_changed { object } else { live_value };
+    put_managed_fields(&mut object, &entries);
+    Ok(Applied { object, is_changed })
+}
+
+/// Drops what the applier applied last time, does not apply now, and nobody else owns.
+fn prune(merged: &Value, last: &Set, others: &[Entry], own: &Entry, view: View<'_>) -> Value {
+    if last.is_empty() {
+        return merged.clone();
+    }
+    let named = |set: &Set| set.with_named_fields(view);
+    let extent_of = |value: &Value| named(&extent::of(value, view));
+    let last = named(last);
+    let all = extent_of(merged);
+    let owned = others.iter().fold(own.fields.clone(), |owned, entry| owned.union(&entry.fields));
+
+    let pruned = remove::remove(merged, &last, view);
+    // What others own comes back …
+    let gone = all.difference(&extent_of(&pruned).union(&named(&owned)));
+    let pruned = remove::remove(merged, &gone, view);
+    // … and so does what stood below a removed item without being the applier's.
+    let gone = all.difference(&extent_of(&pruned)).intersection(&last);
+    remove::remove(merged, &gone, view)
+}
+
+/// Takes the changed fields from their owners, if that is allowed.
+fn take_over(
+    live: &Value,
+    object: &Value,
+    entries: &mut Vec<Entry>,
+    writer: &Writer<'_>,
+    is_forced: bool,
+) -> Result<(), Error> {
+    let comparison = Comparison::of(live, object, writer.view).without(writer.reset);
+    let changed = comparison.modified.union(&comparison.added);
+    let mut conflicts: Vec<(&Entry, Vec<String>)> = entries
+        .iter()
+        .map(|entry| (entry, entry.fields.intersection(&changed).paths()))
+        .filter(|(_, paths)| !paths.is_empty())
+        .collect();
+    if !conflicts.is_empty() && !is_forced {
+        conflicts.sort_by_key(|(entry, _)| (&entry.manager, entry.operation, &entry.api_version));
+        return Err(conflict(&conflicts));
+    }
+    for entry in entries.iter_mut() {
+        entry.fields = entry.fields.difference(&changed).difference(&comparison.removed);
+    }
+    entries.retain(|entry| !entry.fields.is_empty());
+    Ok(())
+}
+
+fn conflict(conflicts: &[(&Entry, Vec<String>)]) -> Error {
+    let count: usize = conflicts.iter().map(|(_, paths)| paths.len()).sum();
+    let mut causes = Vec::with_capacity(count);
+    let mut lines = Vec::new();
+    for (entry, paths) in conflicts {
+        let who = entry.describe();
+        lines.push(format!("conflicts with {who}:"));
+        lines.extend(paths.iter().map(|path| format!("- {path}")));
+        causes.extend(paths.iter().map(|path| Cause {
+            reason: "FieldManagerConflict",
+            message: format!("conflict with {who}"),
+            field: path.clone(),
+        }));
+    }
+    let message = match &causes[..] {
+        [only] => format!("Apply failed with 1 conflict: {}: {}", only.message, only.field),
+        _ => format!("Apply failed with {count} conflicts: {}", lines.join("\n")),
+    };
+    Error::Conflict { message, causes }
+}
+
+/// Refuses fields that the type does not have: apply does not drop them.
+fn check_declared(config: &Value, view: View<'_>) -> Result<(), Error> {
+    let mut faults = Vec::new();
+    collect_undeclared(config, view, "", &mut faults);
+    match &faults[..] {
+        [] => Ok(()),
+        [fault] => Err(Error::Unsuitable(fault.clone())),
+        _ => Err(Error::Unsuitable(format!("errors:\n  {}", faults.join("\n  ")))),
+    }
+}
+
+fn collect_undeclared(value: &Value, view: View<'_>, path: &str, faults: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let path = format!("{path}.{name}");
+                match view.declares(name) {
+                    true => collect_undeclared(field, view.field(name).0, &path, faults),
+                    false => faults.push(format!("{path}: field not declared in schema")),
+                }
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                let step = view.step(item).map_or_else(|_| String::new(), |step| step.to_string());
+                collect_undeclared(item, view.item(), &format!("{path}{step}"), faults);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machinery::{fieldset::managed, schema::Schema, types};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn schema() -> Schema {
+        Schema::parse(&json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+            "a": {"type": "string"},
+            "b": {"type": "string"},
+            "map": {"type": "object", "additionalProperties": {"type": "string"}},
+            "set": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"},
+            "atomic": {"type": "array", "items": {"type": "string"}},
+            "list": {
+                "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"],
+                "items": {"type": "object", "properties": {"k": {"type": "string"}, "v": {"type": "string"}}},
+            },
+        }}}}))
+    }
+
+    struct World {
+        schema: Schema,
+        reset: Set,
+        object: Option<Value>,
+        clock: u32,
+    }
+
+    impl World {
+        fn new() -> Self {
+            Self { schema: schema(), reset: Set::default(), object: None, clock: 0 }
+        }
+
+        fn writer<'a>(&'a self, manager: &'a str, now: &'a str) -> Writer<'a> {
+            Writer {
+                manager,
+                api_version: "test.dev/v1",
+                subresource: "",
+                now,
+                view: View::Custom(&self.schema),
+                reset: &self.reset,
+            }
+        }
+
+        fn apply(&mut self, manager: &str, spec: Value, is_forced: bool) -> Result<bool, Error> {
+            self.clock += 1;
+            let now = format!("t{:03}", self.clock);
+            let config = json!({"apiVersion": "test.dev/v1", "metadata": {"name": "a"}, "spec": spec});
+            let applied = apply(self.object.as_ref(), &config, &self.writer(manager, &now), is_forced)?;
+            self.object = Some(applied.object);
+            Ok(applied.is_changed)
+        }
+
+        fn update(&mut self, manager: &str, spec: Value) {
+            self.clock += 1;
+            let now = format!("t{:03}", self.clock);
+            let mut new = self.object.clone().unwrap_or_else(|| json!({"metadata": {"name": "a"}}));
+            new["spec"] = spec;
+            managed::update(self.object.as_ref(), &mut new, &self.writer(manager, &now));
+            self.object = Some(new);
+        }
+
+        fn spec(&self) -> Value {
+            self.object.as_ref().unwrap()["spec"].clone()
+        }
+
+        fn owned(&self, manager: &str) -> Vec<String> {
+            let entries = &self.object.as_ref().unwrap()["metadata"]["managedFields"];
+            let entries = decode_entries(entries).unwrap();
+            entries
+                .iter()
+                .find(|entry| entry.manager == manager)
+                .map(|entry| entry.fields.paths())
+                .unwrap_or_default()
+        }
+    }
+
+    /// D-159.
+    #[test]
+    fn a_field_that_is_no_longer_applied_goes_if_nobody_else_owns_it() {
+        let mut world = World::new();
+        world
+            .apply("m1", json!({"a": "1", "b": "2", "map": {"x": "1", "y": "2"}, "set": ["p", "q"]}), false)
+            .unwrap();
+        world.apply("m2", json!({"b": "2", "map": {"y": "2"}, "set": ["q"]}), false).unwrap();
+        world.apply("m1", json!({}), false).unwrap();
+        assert_eq!(world.spec(), json!({"b": "2", "map": {"y": "2"}, "set": ["q"]}));
+        assert_eq!(world.owned("m1"), [".spec"]);
+    }
+
+    /// D-159.
+    #[test]
+    fn items_of_lists_are_owned_one_by_one() {
+        let mut world = World::new();
+        world.apply("m1", json!({"list": [{"k": "x", "v": "1"}], "atomic": ["a"]}), false).unwrap();
+        world.apply("m2", json!({"list": [{"k": "y", "v": "2"}]}), false).unwrap();
+        assert_eq!(world.spec()["list"], json!([{"k": "x", "v": "1"}, {"k": "y", "v": "2"}]));
+        let error =
+            world.apply("m2", json!({"atomic": ["b"], "list": [{"k": "x", "v": "3"}]}), false).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Apply failed with 2 conflicts: conflicts with \"m1\":\n- .spec.atomic\n- .spec.list[k=\"x\"].v"
+        );
+        world.apply("m1", json!({"atomic": ["a"]}), false).unwrap();
+        assert_eq!(world.spec()["list"], json!([{"k": "y", "v": "2"}]));
+    }
+
+    /// D-159: conflicts only when the value differs; sharing otherwise; force takes over.
+    #[test]
+    fn force_takes_ownership() {
+        let mut world = World::new();
+        world.apply("m1", json!({"a": "1"}), false).unwrap();
+        world.apply("m2", json!({"a": "1"}), false).unwrap();
+        assert!(world.apply("m2", json!({"a": "2"}), false).is_err());
+        world.apply("m2", json!({"a": "2"}), true).unwrap();
+        assert_eq!((world.spec(), world.owned("m1")), (json!({"a": "2"}), Vec::new()));
+    }
+
+    /// D-157: an update takes what it changes, without asking.
+    #[test]
+    fn an_update_takes_fields_from_appliers() {
+        let mut world = World::new();
+        world.apply("m1", json!({"a": "1", "b": "2"}), false).unwrap();
+        world.update("u", json!({"a": "9", "b": "2"}));
+        assert_eq!(
+            (world.owned("m1"), world.owned("u")),
+            (vec![".spec.b".to_owned()], vec![".spec.a".to_owned()])
+        );
+        let error = world.apply("m1", json!({"a": "1", "b": "2"}), false).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Apply failed with 1 conflict: conflict with \"u\" using test.dev/v1: .spec.a"
+        );
+    }
+
+    /// D-157: fields of an untracked object are somebody's.
+    #[test]
+    fn what_was_there_before_the_first_apply_is_owned() {
+        let mut world = World::new();
+        world.object = Some(json!({"metadata": {"name": "a", "uid": "u"}, "spec": {"a": "1"}}));
+        let error = world.apply("m", json!({"a": "2"}), false).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Apply failed with 1 conflict: conflict with \"before-first-apply\" using test.dev/v1: .spec.a"
+        );
+        world.apply("m", json!({"b": "2"}), false).unwrap();
+        assert_eq!(world.owned("before-first-apply"), [".spec", ".spec.a"]);
+    }
+
+    #[test]
+    fn undeclared_fields_are_refused() {
+        let mut world = World::new();
+        let error = world.apply("m", json!({"nope": 1}), false).unwrap_err();
+        assert_eq!(error, Error::Unsuitable(".spec.nope: field not declared in schema".to_owned()));
+        let pod = View::BuiltIn(types::of_kind("", "v1", "Pod").unwrap());
+        let reset = Set::default();
+        let writer = Writer { view: pod, ..world.writer("m", "t") };
+        let writer = Writer { reset: &reset, ..writer };
+        let config = json!({"spec": {"containers": [{"name": "c", "x": 1}], "y": 1}});
+        assert_eq!(
+            apply(None, &config, &writer, false).unwrap_err().to_string(),
+            "errors:\n  .spec.containers[name=\"c\"].x: field not declared in schema\n  .spec.y: field not declared in schema"
+        );
+    }
+
+    fn any_spec() -> impl Strategy<Value = Value> {
+        let maybe = || prop::option::of("[x-z]");
+        // Not empty: an empty list belongs to nobody, on the real server too, so that it stays.
+        let texts = || prop::option::of(prop::collection::btree_set("[p-r]", 1..3));
+        let map = || prop::option::of(prop::collection::btree_map("[p-r]", "[x-z]", 1..3));
+        (maybe(), maybe(), map(), texts(), texts(), map()).prop_map(|(a, b, map, set, atomic, list)| {
+            let list =
+                list.map(|list| list.into_iter().map(|(k, v)| json!({"k": k, "v": v})).collect::<Vec<_>>());
+            let mut spec = json!({"a": a, "b": b, "map": map, "set": set, "atomic": atomic, "list": list});
+            spec.as_object_mut().unwrap().retain(|_, field| !field.is_null());
+            spec
+        })
+    }
+
+    proptest! {
+        /// Applying the same again changes nothing, not even a time. It may take one apply to settle: what
+        /// has lost all its fields is null at first.
+        #[test]
+        fn apply_is_idempotent(first in any_spec(), other in any_spec(), again in any_spec()) {
+            let mut world = World::new();
+            world.apply("m1", first, true).unwrap();
+            world.apply("m2", other, true).unwrap();
+            world.apply("m1", again.clone(), true).unwrap();
+            world.apply("m1", again.clone(), true).unwrap();
+            let once = world.object.clone();
+            prop_assert!(!world.apply("m1", again, true).unwrap());
+            prop_assert_eq!(&world.object, &once);
+        }
+
+        /// What is applied is there, whatever was there before.
+        #[test]
+        fn what_is_forced_is_there(before in any_spec(), spec in any_spec()) {
+            let mut world = World::new();
+            world.update("u", before);
+            world.apply("m", spec.clone(), true).unwrap();
+            for field in ["a", "b", "atomic"] {
+                if let Some(value) = spec.get(field) {
+                    prop_assert_eq!(&world.spec()[field], value);
+                }
+            }
+        }
+
+        /// An applier alone gets exactly what it applies: leftovers of its earlier configurations go.
+        #[test]
+        fn an_applier_alone_replaces_its_configuration(before in any_spec(), spec in any_spec()) {
+            let mut world = World::new();
+            world.apply("m", before, false).unwrap();
+            world.apply("m", spec.clone(), false).unwrap();
+            let mut expected = World::new();
+            expected.apply("m", spec, false).unwrap();
+            // What has lost all its fields is null, which the schema then drops.
+            let spec = if world.spec().is_null() { json!({}) } else { world.spec() };
+            prop_assert_eq!(sorted_lists(spec), sorted_lists(expected.spec()));
+        }
+    }
+
+    /// Applied lists may keep an order that they had.
+    fn sorted_lists(value: Value) -> Value {
+        match value {
+            Value::Array(mut items) => {
+                items.sort_by_key(Value::to_string);
+                Value::Array(items)
+            }
+            Value::Object(fields) => {
+                fields.into_iter().map(|(name, field)| (name, sorted_lists(field))).collect()
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The field set of a value: what someone who applies it owns.
+
+use serde_json::Value;
+
+use super::{
+    path::Step,
+    set::Set,
+    view::{Kind, View},
+};
+
+/// All fields of a value: its leaves, the items of keyed lists, the entries of maps.
+///
+/// Structs on the way are not in the set, unless they are empty.
+pub(super) fn of(value: &Value, view: View<'_>) -> Set {
+    let mut set = Set::default();
+    collect(value, view, &mut Vec::new(), &mut set);
+    set
+}
+
+fn collect(value: &Value, view: View<'_>, path: &mut Vec<Step>, set: &mut Set) {
+    match (view.kind(Some(value)), value) {
+        (Kind::Scalar | Kind::AtomicList | Kind::Map { is_atomic: true }, _) => set.insert(path),
+        (Kind::Map { is_atomic: false }, Value::Object(fields)) => {
+            for (name, field) in fields {
+                let (inner, is_named) = view.field(name);
+                path.push(Step::Field(name.clone()));
+                collect(field, inner, path, set);
+                let is_empty = field.is_null() || field.as_object().is_some_and(serde_json::Map::is_empty);
+                if is_empty || !is_named {
+                    set.insert(path);
+                }
+                path.pop();
+            }
+        }
+        (Kind::KeyedList, Value::Array(items)) => {
+            for item in items {
+                let Ok(step) = view.step(item) else { continue };
+                path.push(step);
+                collect(item, view.item(), path, set);
+                set.insert(path);
+                path.pop();
+            }
+        }
+        (Kind::Map { is_atomic: false } | Kind::KeyedList, _) => {}
+    }
+}
