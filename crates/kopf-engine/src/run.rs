@@ -64,41 +64,35 @@ async fn serve(operator: Operator, activities: &Activities, stop: CancellationTo
     let posting = tokio::spawn(post_all(means, posts, posting_ends.clone()));
 
     let (fatal, mut failures) = mpsc::channel(1);
-    let shop =
-        Shop { door, api, clock, poster: handle.poster().clone(), fatal, next_object_id: AtomicU64::new(1) };
+    let shop = Shop {
+        door,
+        api,
+        clock,
+        poster: handle.poster().clone(),
+        fatal: fatal.clone(),
+        next_object_id: AtomicU64::new(1),
+    };
     let registry = activities.registry.clone();
     let orchestrator = Orchestrator::new(Arc::new(shop), registry, handle.clone(), scope, stop.clone(), kill);
     let mut serving = tokio::spawn(orchestrator.run());
     let retriever = Retriever::new(vault, connection, activities.clone(), handle, user_agent);
-    let mut retrieving = tokio::spawn(retriever.run());
+    let retrieving = tokio::spawn(retriever.run(fatal));
 
-    let failure = tokio::select! {
-        served = &mut serving => return end(flatten(served), retrieving, posting, &posting_ends).await,
-        failure = &mut retrieving => Some(failure.unwrap_or_else(|error| RunError::Worker(error.to_string()))),
-        failure = failures.recv() => failure,
+    let (served, failure) = tokio::select! {
+        served = &mut serving => (served, failures.try_recv().ok()),
+        failure = failures.recv() => {
+            stop.cancel();
+            (serving.await, failure)
+        }
     };
-    stop.cancel();
-    let served = flatten(serving.await);
-    end(failure.map_or(served, Err), retrieving, posting, &posting_ends).await
-}
-
-/// Ends what the streams needed, after they have ended.
-async fn end(
-    served: Result<(), RunError>,
-    retrieving: tokio::task::JoinHandle<RunError>,
-    posting: tokio::task::JoinHandle<()>,
-    posting_ends: &CancellationToken,
-) -> Result<(), RunError> {
+    // What the streams needed ends after them.
     posting_ends.cancel();
     let posted = posting.await.map_err(|error| RunError::Worker(error.to_string()));
     retrieving.abort();
-    // It may have ended already; its error was taken then.
+    // Its error, if any, was told.
     drop(retrieving.await);
-    served.and(posted)
-}
-
-fn flatten(result: Result<Result<(), RunError>, tokio::task::JoinError>) -> Result<(), RunError> {
-    result.unwrap_or_else(|error| Err(RunError::Worker(error.to_string())))
+    let served = served.unwrap_or_else(|error| Err(RunError::Worker(error.to_string())));
+    failure.map_or(served, Err).and(posted)
 }
 
 /// An error with its causes.

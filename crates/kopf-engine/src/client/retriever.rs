@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+
 use super::{
     Connection, ConnectionInfo, LoginError, ServiceConnection,
     login::{Login, Sources},
@@ -66,8 +68,8 @@ impl Retriever {
         }
     }
 
-    /// Logs in again and again, until that fails.
-    pub(crate) async fn run(mut self) -> RunError {
+    /// Logs in again and again, until that fails. The error is told before those who wait for credentials fail of it.
+    pub(crate) async fn run(mut self, fatal: mpsc::Sender<RunError>) {
         let mut word = "Initial authentication";
         loop {
             self.vault.wanted().await;
@@ -80,8 +82,9 @@ impl Retriever {
                     RunError::Login(reason) => reason.clone(),
                     _ => LoginError::NoCredentials,
                 };
-                self.vault.fail(reason);
-                return error;
+                // If the channel is full, the operator is ending already.
+                drop(fatal.try_send(error));
+                return self.vault.fail(reason);
             }
             self.logger.info(format_args!("{word} has finished."));
             word = "Re-authentication";
