@@ -13,36 +13,77 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, Self, final
 
+from typing_extensions import disjoint_base
+
 from kopf._handlers import Declaration
 
-class _Host(Protocol):
-    """The Python classes that the engine makes or recognises; ``kopf._engine.Host`` takes them from the package."""
+__all__ = [
+    "Body",
+    "Cause",
+    "DevCluster",
+    "DiffBaseFormat",
+    "Engine",
+    "Invocation",
+    "MappingView",
+    "Meta",
+    "ProgressFormat",
+    "Spec",
+    "Status",
+    "Subcycle",
+    "_restore_view",
+    "current_invocation",
+    "diff",
+    "json_patch",
+    "load_yaml",
+    "make_v1_key",
+    "make_v2_key",
+    "merge_patch",
+]
 
-    Patch: type[Any]  # Patch(src, /, body=None, fns=())
-    Memo: type[Any]
-    Diff: type[Any]  # Diff(iterable of DiffItem)
-    DiffItem: type[Any]  # DiffItem(operation: str, field: tuple[str, ...], old, new)
-    Reason: type[Any]  # Reason(str)
-    Resource: type[Any]  # Resource(**the attributes of A-PUB-071)
-    TemporaryError: type[Exception]
-    PermanentError: type[Exception]
-    ErrorsMode: type[Any]
-    PRESENT: object
-    ABSENT: object
-    ObjectLogger: Callable[..., Any]  # ObjectLogger(body=, settings=): changing handlers, daemons, timers
-    LocalObjectLogger: Callable[..., Any]  # LocalObjectLogger(body=, settings=): event and admission handlers
-    TerseObjectLogger: Callable[..., Any]  # TerseObjectLogger(body=, settings=): indexers
-    lifecycles: Mapping[str, Callable[..., Any]]  # built-in lifecycles by name: recognised by identity (DEC-6)
-    storages: tuple[type[Any], ...]  # built-in storages: recognised by exact type; each has an attribute `_native`
+class _Host(Protocol):
+    """The Python classes and functions that the engine needs; `kopf._engine.Host` takes them from the package."""
+
+    Patch: Any  # Patch(src, /, body=None, fns=())
+    Memo: Any
+    Diff: Any  # Diff(iterable of DiffItem)
+    DiffItem: Any  # DiffItem(operation, field, old, new)
+    DiffOperation: Any  # DiffOperation(str)
+    Reason: Any  # Reason(str)
+    Resource: Any  # Resource(**the attributes of A-PUB-071)
+    TemporaryError: Any
+    PermanentError: Any
+    HandlerChildrenRetry: Any
+    PRESENT: Any
+    ABSENT: Any
+    EVERYTHING: Any
+    ObjectLogger: Any  # ObjectLogger(body=, settings=): changing handlers, daemons, timers
+    LocalObjectLogger: Any  # LocalObjectLogger(body=, settings=): event and admission handlers
+    TerseObjectLogger: Any  # TerseObjectLogger(body=, settings=): indexers
+    lifecycles: Any  # a dict: built-in lifecycles by name: recognised by identity (DEC-6)
+    storages: Any  # a tuple of classes: built-in storages: recognised by exact type; each has an attribute `_native`
+    wanted: Any  # of `kopf._signatures`
+    handler_state: Any  # handler_state(retries, started, runtime): an item of `state` of lifecycles
 
     def log_object(self, level: int, message: str, body: Body, local: bool, error: BaseException | None, /) -> None: ...
-    def log(self, logger: str, level: int, message: str, error: BaseException | None, /) -> None: ...
-    def object_level(self) -> int: ...  # the effective level of `kopf.objects`
-    def run_parent(self, invocation: Invocation, coroutine: Any, /) -> Any: ...  # async: runs it, then its sub-handlers
-    def run_children(self, invocation: Invocation, result: Any, /) -> Any: ...  # async: only its sub-handlers, returns the result
+    def object_level(self) -> int: ...  # the lowest level of lines about objects that is wanted
+    def executor(self, settings: Any, /) -> Any: ...  # the executor of sync handlers; None for the engine's own threads
+    def selectors(
+        self, texts: Any, /
+    ) -> list[tuple[Any, str]]: ...  # the parsed selectors of a mapping in the settings
+    def credentials(self, credentials: Any, /) -> dict[str, Any]: ...  # a `ConnectionInfo` as JSON-like values
+    def failure(
+        self, kind: str, message: str, cause: BaseException | None, /
+    ) -> BaseException: ...  # "activity", "login", ...
+    def run_parent(
+        self, invocation: Invocation, awaitable: Any, /
+    ) -> Any: ...  # async: awaits it, then runs its sub-handlers
+    def run_children(
+        self, invocation: Invocation, result: Any, /
+    ) -> Any: ...  # async: only its sub-handlers, returns the result
 
 # Views of objects (A-VIEW). `Spec(body)`, `Meta(body)`, `Status(body)` take a body; `Body(mapping)` takes anything.
 
+@disjoint_base
 class MappingView(Mapping[str, Any]):
     """A read-only view of a mapping somewhere in an object; empty if it is absent or no mapping."""
 
@@ -58,6 +99,7 @@ class MappingView(Mapping[str, Any]):
     def values(self) -> Any: ...
     def items(self) -> Any: ...
 
+@disjoint_base
 class Body(MappingView):
     """The whole object."""
 
@@ -77,6 +119,7 @@ class Spec(MappingView):
 class Status(MappingView):
     def __new__(cls, source: Mapping[str, Any], /) -> Self: ...
 
+@disjoint_base
 class Meta(MappingView):
     def __new__(cls, source: Mapping[str, Any], /) -> Self: ...
     @property
@@ -93,6 +136,9 @@ class Meta(MappingView):
     def creation_timestamp(self) -> str | None: ...
     @property
     def deletion_timestamp(self) -> str | None: ...
+
+def _restore_view(place: int, source: Mapping[str, Any], /) -> MappingView:
+    """What pickles of views call."""
 
 # What is being handled.
 
@@ -146,7 +192,8 @@ class Cause:
 
 @final
 class Invocation:
-    """One attempt of one handler. The running one is what `kopf.adopt`, `kopf.event`, `kopf.execute` and the like refer to."""
+    """One attempt of one handler. The running one is what `kopf.adopt`, `kopf.event`, `kopf.execute` and the like refer to.
+    As a context manager it makes itself the running one."""
 
     @property
     def engine(self) -> Engine: ...
@@ -161,6 +208,8 @@ class Invocation:
     def kwargs(self) -> dict[str, Any]: ...  # all of them, whatever the handler names
     def subcycle(self, children: Sequence[Declaration], lifecycle: Callable[..., Any] | None, /) -> Subcycle: ...
     def run(self) -> Any: ...  # an awaitable of the result, in the current task or, if sync, in a thread
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_arguments: object) -> None: ...
 
 @final
 class Subcycle:
@@ -193,9 +242,9 @@ class Engine:
         memo: Any = None,
         lifecycle: Callable[..., Any] | None = None,
         clusterwide: bool = False,
-        namespaces: Sequence[Any] = (),
+        namespaces: Sequence[Any] | None = None,
         identity: str | None = None,
-        credentials: Iterable[Any] = (),
+        credentials: Iterable[Any] | None = None,
         on_ready: Callable[[], object] | None = None,
     ) -> Self: ...
     def start(self) -> asyncio.Future[None]:
@@ -206,12 +255,19 @@ class Engine:
     def push_settings(self, settings: Any, /) -> None:
         """Takes a snapshot of the settings. Any thread."""
     def post(
-        self, reference: Mapping[str, Any], type: str, reason: str, message: str, backoffs: Sequence[float] | None = None, /
+        self,
+        reference: Mapping[str, Any],
+        type: str,
+        reason: str,
+        message: str,
+        backoffs: Sequence[float] | None = None,
+        /,
     ) -> None:
         """Posts a Kubernetes Event in the background. Any thread."""
 
 # Storages: the formats in which progress and the last handled state are kept in objects. `body` is a mapping, `patch` a dict.
 
+@final
 class ProgressFormat:
     """What a built-in progress storage delegates to, as its attribute `_native`."""
 
@@ -229,6 +285,7 @@ class ProgressFormat:
     def touch(self, body: Mapping[str, Any], patch: dict[str, Any], value: str | None, /) -> None: ...
     def clear(self, essence: Mapping[str, Any], /) -> dict[str, Any]: ...
 
+@final
 class DiffBaseFormat:
     """What a built-in diff-base storage delegates to, as its attribute `_native`."""
 
@@ -240,7 +297,9 @@ class DiffBaseFormat:
     def multi(formats: Sequence[DiffBaseFormat], /) -> DiffBaseFormat: ...
     @staticmethod
     def plain(ignored_fields: Sequence[Sequence[str]], /) -> DiffBaseFormat: ...  # only builds: for user's own storages
-    def build(self, body: Mapping[str, Any], extra_fields: Iterable[Sequence[str]] | None = None, /) -> dict[str, Any]: ...
+    def build(
+        self, body: Mapping[str, Any], extra_fields: Iterable[Sequence[str]] | None = None, /
+    ) -> dict[str, Any]: ...
     def fetch(self, body: Mapping[str, Any], /) -> dict[str, Any] | None: ...
     def store(self, body: Mapping[str, Any], patch: dict[str, Any], essence: Mapping[str, Any], /) -> None: ...
 
@@ -258,13 +317,16 @@ def json_patch(old: Any, new: Any, /) -> list[dict[str, Any]]:
 def merge_patch(value: Any, patch: Any, /) -> Any:
     """A copy of the value with a merge patch (RFC 7386) applied."""
 
+def load_yaml(text: str, /) -> Any:
+    """The first document of a YAML text."""
+
 # The dev cluster.
 
 @final
 class DevCluster:
     """A Kubernetes API server in this process, on threads of its own, behind an HTTP listener."""
 
-    def __new__(cls, *, host: str = "127.0.0.1", port: int = 0) -> Self: ...
+    def __new__(cls, *, host: str = "127.0.0.1", port: int = 0, tls: bool = False) -> Self: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
     @property

@@ -1,0 +1,130 @@
+//! The dev cluster for Python: an API server on threads of its own, behind an HTTP listener.
+
+use std::sync::Mutex;
+
+use kopf_devcluster::{DevCluster as Cluster, ListenOptions, Listener};
+use pyo3::{
+    exceptions::{PyOSError, PyRuntimeError, PyValueError},
+    prelude::*,
+};
+use serde_json::Value;
+
+use crate::{guard::guarded, locked, logs, runtime::Runtime};
+
+/// A dev cluster. All methods may block, detached from the interpreter.
+#[pyclass(frozen, module = "kopf._native")]
+pub(crate) struct DevCluster {
+    options: ListenOptions,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    // In this order they are dropped: the listener closes while there are threads to do it.
+    listener: Listener,
+    cluster: Cluster,
+    runtime: Runtime,
+}
+
+#[pymethods]
+impl DevCluster {
+    #[new]
+    #[pyo3(signature = (*, host = "127.0.0.1", port = 0, tls = false))]
+    fn new(host: &str, port: u16, tls: bool) -> PyResult<Self> {
+        let address = host.parse();
+        let address =
+            address.map_err(|_| PyValueError::new_err(format!("host={host:?} is no IP address")))?;
+        Ok(Self {
+            options: ListenOptions { address, tls, ..ListenOptions::on_port(port) },
+            running: Mutex::default(),
+        })
+    }
+
+    fn start(&self, py: Python<'_>) -> PyResult<()> {
+        guarded(|| {
+            py.detach(|| {
+                let mut running = locked(&self.running);
+                if running.is_some() {
+                    return Err(PyRuntimeError::new_err("the dev cluster was started already"));
+                }
+                let runtime = Runtime::start()?;
+                let options = self.options.clone();
+                let (cluster, listener) = runtime.handle()?.block_on(async move {
+                    let cluster = Cluster::start().await.map_err(|error| failure(&error))?;
+                    let listener = cluster
+                        .listen(options)
+                        .await
+                        .map_err(|error| PyOSError::new_err(logs::chain(&error)))?;
+                    Ok::<_, PyErr>((cluster, listener))
+                })?;
+                *running = Some(Running { listener, cluster, runtime });
+                Ok(())
+            })
+        })
+    }
+
+    /// Ends connections and forgets everything. Does nothing if it does not run.
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
+        guarded(|| {
+            py.detach(|| {
+                let Some(running) = locked(&self.running).take() else { return Ok(()) };
+                let Running { listener, cluster, runtime } = running;
+                runtime.handle()?.block_on(listener.shutdown());
+                drop(cluster);
+                runtime.shut_down();
+                Ok(())
+            })
+        })
+    }
+
+    #[getter]
+    fn url(&self) -> PyResult<String> {
+        self.with(|running| Ok(running.listener.url()))
+    }
+
+    #[getter]
+    fn kubeconfig(&self) -> PyResult<String> {
+        self.with(|running| Ok(running.listener.kubeconfig()))
+    }
+
+    /// Creates or replaces the objects of YAML documents; a line for each.
+    #[pyo3(signature = (manifests, /))]
+    fn apply(&self, py: Python<'_>, manifests: &str) -> PyResult<Vec<String>> {
+        guarded(|| {
+            py.detach(|| {
+                self.with(|running| {
+                    let applied =
+                        running.runtime.handle()?.block_on(running.cluster.apply_manifest(manifests));
+                    let applied = applied.map_err(|error| PyValueError::new_err(logs::chain(&error)))?;
+                    Ok(applied.iter().map(told).collect())
+                })
+            })
+        })
+    }
+}
+
+impl DevCluster {
+    fn with<T>(&self, body: impl FnOnce(&Running) -> PyResult<T>) -> PyResult<T> {
+        match &*locked(&self.running) {
+            Some(running) => {
+                running.runtime.check_process()?;
+                body(running)
+            }
+            None => Err(PyRuntimeError::new_err("the dev cluster does not run")),
+        }
+    }
+}
+
+/// What was done with an object, as `kubectl apply` tells.
+fn told(object: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let kind = text(&object["kind"]).to_lowercase();
+    let api_version = text(&object["apiVersion"]);
+    let group = api_version.split_once('/').map(|(group, _)| format!(".{group}")).unwrap_or_default();
+    let is_new = object["metadata"]["generation"].as_u64().unwrap_or(1) <= 1;
+    let done = if is_new { "created" } else { "configured" };
+    format!("{kind}{group}/{} {done}", text(&object["metadata"]["name"]))
+}
+
+fn failure(error: &dyn std::error::Error) -> PyErr {
+    PyRuntimeError::new_err(logs::chain(error))
+}
