@@ -1,0 +1,292 @@
+//! The Rust door: handlers are futures, called where the engine polls them.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::future::{Either, select};
+use kopf_core::{
+    error::ErrorInfo,
+    handler::HandlerId,
+    log::Level,
+    machine::{Call, CallId},
+    outcome::Outcome,
+    resource::Resource,
+};
+use kopf_engine::door::{ActivityCall, BoxFuture, Door, Finished, Record, Step};
+use tokio::sync::oneshot;
+
+use crate::{
+    Patch,
+    attempt::{Attempt, Ended, Invocation},
+    environment::Environment,
+    logging,
+};
+
+/// The door of one operator.
+pub(crate) struct RustDoor {
+    /// The functions by their identity.
+    functions: HashMap<u64, Arc<dyn Attempt>>,
+    environment: Arc<Environment>,
+    running: Arc<Running>,
+}
+
+impl RustDoor {
+    pub(crate) fn new(functions: HashMap<u64, Arc<dyn Attempt>>, environment: Arc<Environment>) -> Self {
+        Self { functions, environment, running: Arc::default() }
+    }
+}
+
+impl Door for RustDoor {
+    fn call(&self, resource: &Arc<Resource>, call: Call) -> BoxFuture<Finished> {
+        let Some(function) = self.functions.get(&call.handler.function) else {
+            // Handlers come from the registry only, which was made together with the functions.
+            let error = ErrorInfo::new(format!("the handler {} has no function", call.handler.id));
+            let finished =
+                Finished { outcome: Outcome::Permanent(error), patch: call.patch, subrefs: vec![] };
+            return Box::pin(std::future::ready(finished));
+        };
+        let (guard, cancelled) = Running::begin(&self.running, &call);
+        let attempt = function.start(Invocation {
+            call,
+            resource: resource.clone(),
+            patch: guard.patch.clone(),
+            environment: self.environment.clone(),
+        });
+        Box::pin(async move {
+            let ended = match select(attempt, cancelled).await {
+                Either::Left((ended, _)) => ended,
+                Either::Right((_, attempt)) => {
+                    drop(attempt);
+                    Ended { outcome: Outcome::Cancelled, subrefs: Vec::new() }
+                }
+            };
+            finished(ended, &guard.patch)
+        })
+    }
+
+    fn cancel(&self, object_id: u64, call: CallId) {
+        // Sending to a call that has just ended is fine.
+        if let Some(cancel) = self.running.lock().calls.remove(&(object_id, call)) {
+            let _ = cancel.send(());
+        }
+    }
+
+    fn call_activity(&self, call: ActivityCall) -> BoxFuture<Outcome> {
+        let ActivityCall { handler, .. } = call;
+        let error = ErrorInfo::new(format!("the activity {} was never declared", handler.id));
+        Box::pin(std::future::ready(Outcome::Permanent(error)))
+    }
+
+    /// Filters and functions of patches in Rust run anywhere.
+    fn step(&self, step: Step) -> BoxFuture<()> {
+        Box::pin(async move { step() })
+    }
+
+    fn wants(&self, level: Level) -> bool {
+        logging::wants(level)
+    }
+
+    fn log(&self, record: Record) {
+        logging::log(&record);
+    }
+
+    fn forget(&self, object_id: u64) {
+        self.environment.forget(object_id);
+    }
+
+    fn ready(&self) {}
+}
+
+impl fmt::Debug for RustDoor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RustDoor").field("functions", &self.functions.len()).finish_non_exhaustive()
+    }
+}
+
+fn finished(ended: Ended, patch: &Patch) -> Finished {
+    let Ended { outcome, subrefs } = ended;
+    let subrefs: Vec<HandlerId> = subrefs;
+    Finished { outcome, patch: patch.to_core(), subrefs }
+}
+
+/// The calls that run now.
+#[derive(Default)]
+struct Running(Mutex<Calls>);
+
+#[derive(Default)]
+struct Calls {
+    calls: HashMap<(u64, CallId), oneshot::Sender<()>>,
+    /// The patches of cycles with running calls, by object, with the number of these calls.
+    patches: HashMap<u64, CyclePatch>,
+}
+
+struct CyclePatch {
+    cycle: u64,
+    patch: Patch,
+    calls: usize,
+}
+
+/// Ends a call when it is dropped, also if it was abandoned.
+struct Guard {
+    running: Arc<Running>,
+    object_id: u64,
+    call: CallId,
+    cycle: u64,
+    patch: Patch,
+}
+
+impl Running {
+    /// Begins a call. Calls of one cycle that run at the same time share the patch; one that runs alone begins with the
+    /// patch that it comes with, in which the engine may have put the results of those before.
+    fn begin(running: &Arc<Self>, call: &Call) -> (Guard, oneshot::Receiver<()>) {
+        let (sender, cancelled) = oneshot::channel();
+        let (object_id, cycle) = (call.cause.object_id, call.cause.cycle);
+        let mut calls = running.lock();
+        calls.calls.insert((object_id, call.id), sender);
+        let patch = match calls.patches.get_mut(&object_id) {
+            Some(shared) if shared.cycle == cycle => {
+                shared.calls += 1;
+                shared.patch.clone()
+            }
+            _ => {
+                let patch = Patch::from_core(call.patch.clone());
+                calls.patches.insert(object_id, CyclePatch { cycle, patch: patch.clone(), calls: 1 });
+                patch
+            }
+        };
+        drop(calls);
+        (Guard { running: running.clone(), object_id, call: call.id, cycle, patch }, cancelled)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Calls> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let mut calls = self.running.lock();
+        calls.calls.remove(&(self.object_id, self.call));
+        if let Some(shared) = calls.patches.get_mut(&self.object_id)
+            && shared.cycle == self.cycle
+        {
+            shared.calls -= 1;
+            if shared.calls == 0 {
+                calls.patches.remove(&self.object_id);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        Error, Json, Memo, Obj, handler as with_options,
+        handler::Handler,
+        prelude::*,
+        testing_cause::{Database, body, call, handler},
+    };
+
+    fn door<A>(function: impl Handler<Database, A>) -> RustDoor {
+        let attempt = crate::attempt::attempt_erased(function.into_function().run);
+        RustDoor::new(HashMap::from([(1, attempt)]), Arc::default())
+    }
+
+    fn start(door: &RustDoor, id: u64) -> BoxFuture<Finished> {
+        door.call(&Arc::new(Resource::default()), call(id, handler("h", 1), body()))
+    }
+
+    #[tokio::test]
+    async fn a_handler_ends_as_its_result() {
+        let door = door(|object: Obj<Database>, patch: Patch| async move {
+            patch.label("seen", Some("yes"));
+            Json(object.spec.size)
+        });
+        let finished = start(&door, 1).await;
+        assert!(matches!(finished.outcome, Outcome::Succeeded(Some(result)) if result == json!(3)));
+        assert_eq!(json!(finished.patch.merge), json!({"metadata": {"labels": {"seen": "yes"}}}));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_arbitrary_error_and_changes_made_before_are_kept() {
+        // A-PATCH-025.
+        let door = door(|patch: Patch| async move {
+            patch.status(json!({"a": 1}));
+            panic!("oops");
+            #[expect(unreachable_code, reason = "names the type")]
+            ()
+        });
+        let finished = start(&door, 1).await;
+        assert!(matches!(finished.outcome, Outcome::Arbitrary(error) if error.text == "panicked: oops"));
+        assert_eq!(json!(finished.patch.merge), json!({"status": {"a": 1}}));
+    }
+
+    #[tokio::test]
+    async fn an_argument_that_cannot_be_had_is_the_error_of_the_handler() {
+        let door = door(|_: Spec<Vec<u8>>| async {});
+        assert!(matches!(start(&door, 1).await.outcome, Outcome::Permanent(_)));
+    }
+
+    #[tokio::test]
+    async fn a_value_that_is_no_json_fails_the_handler_and_not_the_patch() {
+        let door = door(|patch: Patch| async move { patch.spec("text") });
+        assert!(matches!(start(&door, 1).await.outcome, Outcome::Permanent(_)));
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_call_ends_as_cancelled_and_drops_the_function() {
+        struct Dropped(Arc<AtomicU32>);
+        impl Drop for Dropped {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        let count = Arc::new(AtomicU32::new(0));
+        let counted = count.clone();
+        let door = door(with_options(move || {
+            let guard = Dropped(counted.clone());
+            async move {
+                std::future::pending::<()>().await;
+                drop(guard);
+            }
+        }));
+        let mut running = start(&door, 5);
+        assert!(futures_util::poll!(&mut running).is_pending());
+        door.cancel(1, CallId(5));
+        assert!(matches!(running.await.outcome, Outcome::Cancelled));
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+        assert!(door.running.lock().calls.is_empty() && door.running.lock().patches.is_empty());
+    }
+
+    #[tokio::test]
+    async fn calls_of_one_cycle_share_the_patch_while_they_run() {
+        // W-CYC-008.
+        let door = door(|patch: Patch, Retry(_): Retry, count: Memo<AtomicU32>| async move {
+            let number = count.fetch_add(1, Ordering::SeqCst);
+            patch.status(json!({ format!("n{number}"): true }));
+            tokio::task::yield_now().await;
+        });
+        let (a, b) = tokio::join!(start(&door, 1), start(&door, 2));
+        assert_eq!(json!(a.patch.merge), json!({"status": {"n0": true, "n1": true}}));
+        assert_eq!(json!(b.patch.merge), json!(a.patch.merge));
+        // A later call begins with the patch that it comes with.
+        assert_eq!(json!(start(&door, 3).await.patch.merge), json!({"status": {"n2": true}}));
+    }
+
+    #[tokio::test]
+    async fn an_abandoned_call_leaves_nothing_behind() {
+        let door = door(with_options(std::future::pending::<Result<(), Error>>));
+        let mut running = start(&door, 1);
+        assert!(futures_util::poll!(&mut running).is_pending());
+        drop(running);
+        assert!(door.running.lock().calls.is_empty() && door.running.lock().patches.is_empty());
+    }
+}

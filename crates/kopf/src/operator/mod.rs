@@ -1,0 +1,224 @@
+//! The operator: what is declared, and how it is run.
+
+use std::{
+    any::Any,
+    collections::{BTreeMap, HashMap, btree_map::Entry},
+    fmt,
+    sync::Arc,
+};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kopf_core::settings::Settings;
+use kopf_engine::{
+    RunError,
+    client::Connection,
+    namespaces::{NamespacePattern, Scope},
+    registry::Registry,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    attempt::Attempt,
+    cause::Kind,
+    door::RustDoor,
+    environment::{Environment, States},
+    on::{On, Served},
+};
+
+/// An operator: the handlers of one or several kinds, what they share, and how it is run.
+///
+/// ```no_run
+/// use kopf::prelude::*;
+///
+/// # #[derive(CustomResource, Deserialize, Serialize, Clone, Debug, JsonSchema)]
+/// # #[kube(group = "example.com", version = "v1", kind = "Database", namespaced)]
+/// # struct DatabaseSpec { size: u32 }
+/// async fn provision(database: Obj<Database>) {
+///     info!("{} GiB, please", database.spec.size);
+/// }
+///
+/// #[tokio::main]
+/// async fn main() -> Result<(), kopf::OperatorError> {
+///     Operator::new().serve(on::<Database>().create(provision)).run().await
+/// }
+/// ```
+#[must_use = "an operator does nothing until it is run"]
+pub struct Operator {
+    served: Vec<Served>,
+    states: States,
+    settings: Settings,
+    scope: Scope,
+}
+
+/// Why an operator did not start, or has ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OperatorError {
+    /// The handlers are declared in a way that cannot work. Nothing was started.
+    #[error("the operator cannot start:{}", bullets(.0))]
+    Declaration(Vec<String>),
+    /// Something has failed that the operator cannot do without.
+    #[error("the operator has failed")]
+    Run(#[source] Box<RunError>),
+}
+
+impl From<RunError> for OperatorError {
+    fn from(error: RunError) -> Self {
+        Self::Run(Box::new(error))
+    }
+}
+
+impl Operator {
+    /// An operator without handlers.
+    pub fn new() -> Self {
+        let settings = crate::settings::defaults();
+        Self { served: Vec::new(), states: States::default(), settings, scope: Scope::default() }
+    }
+
+    /// Adds the handlers of a kind. A kind may be served in several parts.
+    pub fn serve<K: Kind>(mut self, on: On<K>) -> Self {
+        self.served.push(on.into_kind());
+        self
+    }
+
+    /// Gives the handlers a state that they share: they take it as [`Ctx<T>`](crate::Ctx). One per type; a second one
+    /// replaces the first.
+    pub fn with<T: Any + Send + Sync>(mut self, state: T) -> Self {
+        self.states.insert(state);
+        self
+    }
+
+    /// Changes the settings.
+    ///
+    /// ```
+    /// # use kopf::Operator;
+    /// Operator::new().settings(|settings| settings.posting.progress = false);
+    /// ```
+    pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    /// Serves these namespaces only, as globs (`team-*`). The whole cluster by default.
+    pub fn namespaces(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let globs = patterns.into_iter().map(|pattern| NamespacePattern::Glob(pattern.into()));
+        self.scope = Scope::Namespaces(globs.collect());
+        self
+    }
+
+    /// Serves this scope.
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// The definitions that the kinds bring along ([`On::with_crd`]).
+    #[must_use]
+    pub fn crds(&self) -> Vec<&CustomResourceDefinition> {
+        self.served.iter().filter_map(|served| served.crd.as_ref()).collect()
+    }
+
+    /// Runs on the cluster that the environment tells of: the kubeconfig, or the service account of the pod. Until it
+    /// fails, for there is nothing to stop it; see [`run_with`](Self::run_with).
+    ///
+    /// # Errors
+    /// See [`OperatorError`].
+    ///
+    /// # Cancel safety
+    /// None: see [`run_with`](Self::run_with).
+    pub async fn run(self) -> Result<(), OperatorError> {
+        self.run_with(Connection::Infer, CancellationToken::new()).await
+    }
+
+    /// Runs until `stop` is cancelled. Running handlers then have `settings.queueing.exit_timeout` to finish.
+    ///
+    /// # Errors
+    /// See [`OperatorError`].
+    ///
+    /// # Cancel safety
+    /// None: dropping the future abandons the handlers that run. Cancel `stop` instead.
+    pub async fn run_with(
+        self,
+        connection: impl Into<Connection>,
+        stop: CancellationToken,
+    ) -> Result<(), OperatorError> {
+        let mut operator = self.into_engine()?;
+        operator.connection = connection.into();
+        Ok(operator.run(stop).await?)
+    }
+
+    /// What the engine runs.
+    fn into_engine(self) -> Result<kopf_engine::Operator, OperatorError> {
+        let Self { served, states, settings, scope } = self;
+        let (registry, functions) = declare(&served, &states).map_err(OperatorError::Declaration)?;
+        let environment = Arc::new(Environment::new(states));
+        let door = Arc::new(RustDoor::new(functions, environment.clone()));
+        let mut operator = kopf_engine::Operator::new(door, crate::settings::storages());
+        operator.handle().settings().store(settings);
+        environment.connect(operator.handle());
+        operator.registry = registry;
+        operator.scope = scope;
+        operator.user_agent = concat!("kopf-rs/", env!("CARGO_PKG_VERSION")).into();
+        Ok(operator)
+    }
+}
+
+impl Default for Operator {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { served, states, scope, .. } = self;
+        f.debug_struct("Operator")
+            .field("served", served)
+            .field("states", states)
+            .field("scope", scope)
+            .finish_non_exhaustive()
+    }
+}
+
+type Functions = HashMap<u64, Arc<dyn Attempt>>;
+
+/// The handlers as the engine knows them, and their functions by identity.
+fn declare(served: &[Served], states: &States) -> Result<(Registry, Functions), Vec<String>> {
+    let (mut registry, mut functions, mut problems) = (Registry::default(), Functions::new(), Vec::new());
+    // Which function has an id, by resource and id: two functions with one id would share their progress, and the second
+    // one would never run (FIX-26).
+    let mut owners = BTreeMap::new();
+    for Served { kind, selector, handlers, .. } in served {
+        for erased in handlers {
+            let handler = match erased.declare(kind, states) {
+                Ok(handler) => handler,
+                Err(its) => {
+                    problems.extend(its);
+                    continue;
+                }
+            };
+            let resource = format!("{:?}/{:?}/{:?}", selector.group, selector.version, selector.name);
+            match owners.entry((resource, handler.id.clone())) {
+                Entry::Vacant(entry) => {
+                    entry.insert(handler.function);
+                }
+                Entry::Occupied(entry) if *entry.get() != handler.function => problems.push(format!(
+                    "two different handlers of {kind} have the id `{}`: rename one, or give it another id by \
+                     `handler(..).id(\"..\")`",
+                    handler.id
+                )),
+                Entry::Occupied(_) => {}
+            }
+            functions.insert(erased.identity, erased.attempt.clone());
+            registry.resources.push((selector.clone(), handler));
+        }
+    }
+    if problems.is_empty() { Ok((registry, functions)) } else { Err(problems) }
+}
+
+fn bullets(problems: &[String]) -> String {
+    problems.iter().map(|problem| format!("\n- {problem}")).collect()
+}
+
+#[cfg(test)]
+mod tests;
