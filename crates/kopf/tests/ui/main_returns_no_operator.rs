@@ -1,0 +1,4 @@
+#[kopf::main]
+async fn main() -> u32 {
+    1
+}

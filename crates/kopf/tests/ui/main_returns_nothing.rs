@@ -1,0 +1,2 @@
+#[kopf::main]
+async fn main() {}
