@@ -7,15 +7,16 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::{
+    cause::Cause,
     error::ErrorInfo,
-    handler::{ErrorsMode, Options},
+    handler::{ErrorsMode, HandlerId, Options},
     log::{Ending, Limit, Line, Log, Subject},
     outcome::Outcome,
     record::{Attempt, ProgressRecord},
 };
 
 /// What the text of a temporary error is if the handler gave none: Python's `str(TemporaryError())` (W-REC-012).
-const NO_MESSAGE: &str = "None";
+pub(crate) const NO_MESSAGE: &str = "None";
 
 /// The rules by which a handler is tried.
 #[derive(Clone, Debug)]
@@ -50,6 +51,14 @@ pub struct Judgement {
     pub ending: Ending,
     /// What the handler returned, if it succeeded.
     pub result: Option<Value>,
+}
+
+impl Children {
+    /// None that is known to be unfinished.
+    #[must_use]
+    pub fn none(cause: &Cause, id: &HandlerId) -> Self {
+        Self { pending: false, waits: cause.waits.get(id).copied().unwrap_or_default() }
+    }
 }
 
 impl Rules<'_> {

@@ -1,12 +1,13 @@
 //! Causes: what happened to an object, as handlers see it.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use serde_json::Value;
 
 use crate::{
     diff::Diff,
     field::FieldPath,
+    handler::HandlerId,
     object::Object,
     reason::{EventType, Reason},
 };
@@ -33,6 +34,9 @@ pub struct Cause {
     pub new: Option<Arc<Value>>,
     /// From `old` to `new`.
     pub diff: Arc<Diff>,
+    /// Attempts of this object's handlers that have ended with unfinished sub-handlers, as far as this process knows. They are
+    /// not the handlers' own (DEC-15).
+    pub waits: Arc<HashMap<HandlerId, u32>>,
 }
 
 impl Cause {

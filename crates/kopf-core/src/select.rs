@@ -184,3 +184,103 @@ fn select(
     }
     Ok(selected)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        filter::{Filters, Predicate},
+        handler::{Needs, Options},
+        object::Object,
+        reason::Reason,
+    };
+
+    fn cause(reason: Option<Reason>, body: Value, old: Option<Value>) -> Cause {
+        let new = json!({"spec": body.get("spec")});
+        Cause {
+            object_id: 1,
+            cycle: 1,
+            event_type: None,
+            object: Object::new(body),
+            reason,
+            initial: false,
+            old: old.map(Arc::new),
+            new: Some(Arc::new(new)),
+            diff: Arc::default(),
+            waits: Arc::default(),
+        }
+    }
+
+    fn handler(trigger: Trigger, filters: Filters) -> Handler {
+        let id = "fn".into();
+        Handler { id, trigger, filters, options: Options::default(), function: 1, needs: Needs::ALL }
+    }
+
+    fn about(field: &str, value: Criterion) -> Filters {
+        Filters { field: Some(FieldPath::dotted(field)), value: Some(value), ..Filters::default() }
+    }
+
+    /// FIX-4: there is no state before a creation, so nothing was absent in it.
+    #[test]
+    fn the_state_before_counts_for_updates_only() {
+        let check = |trigger, old: Option<Value>, expected: bool| {
+            let cause = cause(Some(Reason::Update), json!({"spec": {"f": 1}}), old);
+            let handler = handler(trigger, about("spec.f", Criterion::Absent));
+            assert_eq!(matches_value(&handler, &cause).unwrap(), expected, "{trigger:?}");
+        };
+        check(Trigger::Create, None, false);
+        check(Trigger::Field, None, false);
+        check(Trigger::Field, Some(json!({})), true);
+        check(Trigger::Update, Some(json!({})), true);
+        check(Trigger::Delete { optional: false }, Some(json!({})), false);
+        check(Trigger::Resume { deleted: false }, Some(json!({})), false);
+    }
+
+    /// FIX-5: callbacks get nothing for what is absent, in labels and in fields alike.
+    #[test]
+    fn callbacks_see_absent_values_as_none() {
+        #[derive(Debug)]
+        struct IsNone;
+        impl Predicate for IsNone {
+            fn test(&self, value: Option<&Value>, _: &Cause) -> Result<bool, ErrorInfo> {
+                Ok(value.is_none())
+            }
+        }
+        let absent = || Criterion::Callback(Arc::new(IsNone));
+        let cause = cause(None, json!({"metadata": {"labels": {"here": "x"}}, "spec": {}}), None);
+        let check = |filters: Filters, expected: bool| {
+            assert_eq!(prematches(&handler(Trigger::Event, filters), &cause).unwrap(), expected);
+        };
+        check(about("spec.f", absent()), true);
+        check(about("spec", absent()), false);
+        check(Filters { labels: vec![("gone".into(), absent())], ..Filters::default() }, true);
+        check(Filters { labels: vec![("here".into(), absent())], ..Filters::default() }, false);
+    }
+
+    /// FIX-20, A-FLT-026: parts that are null or no mappings are as absent.
+    #[test]
+    fn malformed_objects_are_no_errors() {
+        let body = json!({"metadata": {"labels": null, "annotations": "x"}, "spec": "text"});
+        let cause = cause(None, body, None);
+        let check = |filters: Filters, expected: bool| {
+            assert_eq!(prematches(&handler(Trigger::Event, filters), &cause).unwrap(), expected);
+        };
+        check(Filters { labels: vec![("l".into(), Criterion::Present)], ..Filters::default() }, false);
+        check(Filters { labels: vec![("l".into(), Criterion::Absent)], ..Filters::default() }, true);
+        check(Filters { annotations: vec![("a".into(), Criterion::Absent)], ..Filters::default() }, true);
+        check(about("spec.f", Criterion::Present), false);
+    }
+
+    /// A-HID-009, A-HID-010: one function under one id comes once, two functions under one id are two handlers.
+    #[test]
+    fn a_function_under_an_id_is_selected_once() {
+        let resume = Trigger::Resume { deleted: false };
+        let same = |trigger, function| Arc::new(Handler { function, ..handler(trigger, Filters::default()) });
+        let cause = Cause { initial: true, ..cause(Some(Reason::Update), json!({}), Some(json!({}))) };
+        let handlers = [same(resume, 1), same(Trigger::Update, 1), same(Trigger::Update, 2)];
+        let selected = changing(&handlers, &cause).unwrap();
+        assert_eq!(selected.iter().map(|handler| handler.function).collect::<Vec<_>>(), [1, 2]);
+    }
+}

@@ -20,7 +20,7 @@ use crate::{
     error::ErrorInfo,
     handler::{Handler, HandlerId},
     log::{Ending, Log},
-    machine::{Call, CallId, Turn, changing_rules, choose, deliver, patched},
+    machine::{Call, CallId, Turn, changing_rules, children_of, choose, deliver, patched},
     object::Object,
     outcome::Outcome,
     patch::Patch,
@@ -28,7 +28,7 @@ use crate::{
     reason::Reason,
     record::ProgressRecord,
     select,
-    state::{State, read_record},
+    state::State,
 };
 
 /// The sub-handlers of one call of a parent.
@@ -156,7 +156,7 @@ impl Subcycle {
         self.patch = patch;
         self.subrefs.extend(subrefs.iter().cloned());
         let Some(record) = self.state.record(&handler.id).cloned() else { return Vec::new() };
-        let rules = changing_rules(&handler, Children::default(), &self.plan);
+        let rules = changing_rules(&handler, Children::none(&self.cause, &handler.id), &self.plan);
         let Some(mut judgement) = rules.judge(outcome, &record, now) else {
             return vec![rules.ended(Ending::Cancelled)];
         };
@@ -197,12 +197,8 @@ impl Subcycle {
         record: &ProgressRecord,
         now: Timestamp,
     ) -> Result<Rules<'a>, ErrorInfo> {
-        let mut children = Children::default();
-        for id in &record.subrefs {
-            if let Some(raw) = self.plan.progress.fetch(id, &self.object)? {
-                children.pending |= !read_record(id, &raw, now)?.is_finished();
-            }
-        }
+        let children = Children::none(&self.cause, &handler.id);
+        let children = children_of(record, children, &self.object, &self.plan, now)?;
         Ok(changing_rules(handler, children, &self.plan))
     }
 }

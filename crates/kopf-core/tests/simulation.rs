@@ -107,6 +107,8 @@ struct World {
     process: u64,
     is_running: bool,
     machine: Option<Machine>,
+    /// Whose machine it is.
+    uid: String,
     queue: VecDeque<Event>,
     wake: Option<Timestamp>,
     /// The stream keeps its order: nothing arrives before this.
@@ -157,6 +159,7 @@ impl World {
             process: 0,
             is_running: false,
             machine: None,
+            uid: String::new(),
             queue: VecDeque::new(),
             wake: None,
             stream_at: start,
@@ -190,7 +193,7 @@ impl World {
                 self.violation = Some(format!("no rest after {MOST_STEPS} steps"));
             } else if self.now.duration_since(self.start) > CALM {
                 self.violation = Some("no rest after the calm".into());
-            } else if self.machine.as_ref().is_none_or(Machine::accepts_events) && !self.queue.is_empty() {
+            } else if self.can_process() {
                 self.process_event();
             } else if !self.advance() {
                 break;
@@ -333,10 +336,23 @@ impl World {
         self.queue.push_back(event);
     }
 
+    /// Whether the next event may be processed. Objects have machines of their own: another one has to wait until the first
+    /// is forgotten.
+    fn can_process(&self) -> bool {
+        let Some((_, object)) = self.queue.front() else { return false };
+        match &self.machine {
+            Some(machine) => machine.accepts_events() && object.uid() == Some(self.uid.as_str()),
+            None => true,
+        }
+    }
+
     fn process_event(&mut self) {
         let (event_type, object) = self.queue.pop_front().unwrap();
         self.note(&format!("event {event_type:?} {}", object.body()));
-        self.machine.get_or_insert_with(|| Machine::new(1));
+        if self.machine.is_none() {
+            self.machine = Some(Machine::new(1));
+            self.uid = object.uid().unwrap().to_owned();
+        }
         let more_queued = !self.queue.is_empty();
         self.tell(Input::Event { event_type, object, more_queued });
     }

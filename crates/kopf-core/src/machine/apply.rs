@@ -1,6 +1,6 @@
 //! Writing a patch: up to four requests, each after the answer to the one before (W-PAT), and what to do if one fails (DEC-7).
 
-use std::{collections::VecDeque, mem, sync::Arc};
+use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
@@ -24,6 +24,9 @@ use crate::{
 
 /// The status that the server answers to a JSON patch whose `test` fails, and to a change that it does not accept.
 const UNPROCESSABLE: u16 = 422;
+
+/// The answers to what is wrong with a patch itself: bad, too large, not accepted. Others may change, as permissions do.
+const FINAL: [u16; 3] = [400, 413, UNPROCESSABLE];
 
 /// A write that is under way.
 #[derive(Clone, Debug)]
@@ -223,10 +226,12 @@ impl Machine {
                 write.parts.clear();
                 write.is_left_over = true;
             }
-            Answer::Rejected { error, .. } if write.cycle.patch.is_empty() => {
-                return self.throttle(error, write.again(part), turn);
+            Answer::Rejected { status, error }
+                if FINAL.contains(&status) && !write.cycle.patch.is_empty() =>
+            {
+                write.refusal = Some(error);
             }
-            Answer::Rejected { error, .. } => write.refusal = Some(error),
+            Answer::Rejected { error, .. } => return self.throttle(error, write.again(part), turn),
         }
         Phase::Applying(Box::new(write))
     }
@@ -261,7 +266,9 @@ impl Machine {
     fn settle(&mut self, write: Write, turn: Turn<'_>) -> Phase {
         let Write { mut cycle, freshest, is_answered, accepted, is_left_over, is_gone, postponed, .. } =
             write;
-        self.memory.failures = 0;
+        if !is_left_over {
+            self.memory.failures = 0;
+        }
         if is_gone {
             return Phase::Idle;
         }
@@ -335,9 +342,10 @@ impl Machine {
             return Phase::Idle;
         }
         let delays = &turn.plan.settings.queueing.error_delays;
-        let delay = delays.first().map_or(SignedDuration::from_secs(1), |&delay| {
-            SignedDuration::try_from(delay).unwrap_or(SignedDuration::MAX)
-        });
+        let delay =
+            delays.get(self.memory.failures).or(delays.last()).copied().unwrap_or(Duration::from_secs(1));
+        let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::MAX);
+        self.memory.failures += 1;
         let cycle = self.repetition(cycle);
         self.wait(cycle, turn.now.checked_add(delay).unwrap_or(Timestamp::MAX))
     }

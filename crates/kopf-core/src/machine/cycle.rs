@@ -112,7 +112,10 @@ impl Machine {
         let object = cycle.event.object.clone();
         let finalizer = &turn.plan.settings.persistence.finalizer;
         let is_held = object.is_deleting() && object.has_finalizer(finalizer);
-        if is_held && (self.memory.released || cycle.finalizer.is_some()) {
+        let is_leaving = self.memory.expected.as_ref().is_some_and(|expected| expected.version.is_none());
+        if is_leaving {
+            cycle.finalizer = None;
+        } else if is_held && (self.memory.released || cycle.finalizer.is_some()) {
             self.debug(Line::ReleasingObject);
             cycle.finalizer = Some(FinalizerChange::Allow(finalizer.clone()));
         }
@@ -188,6 +191,7 @@ impl Machine {
             old: None,
             new: None,
             diff: Arc::default(),
+            waits: self.memory.waits.clone(),
         }
     }
 }

@@ -1,19 +1,19 @@
 //! State-changing handlers: selected for the cause, run one after another, their progress noted (W-CYC, W-PRG).
 
-use std::{collections::VecDeque, mem, sync::Arc};
+use std::{collections::VecDeque, fmt, mem, sync::Arc};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
     Call, Machine, Output, Post, Turn,
-    changes::{CycleEssence, deliver},
+    changes::{Changes, CycleEssence, deliver},
     cycle::is_restored,
     intake::Finished,
     phase::{Cycle, Phase, Progress, Running},
 };
 use crate::{
-    attempt::{Children, Judgement, Rules},
+    attempt::{Children, Judgement, NO_MESSAGE, Rules},
     cause::Cause,
     error::ErrorInfo,
     handler::{ErrorsMode, Handler, HandlerId},
@@ -116,7 +116,10 @@ impl Machine {
     pub(super) fn handle(&mut self, mut handling: Box<Handling>, turn: Turn<'_>) -> Result<Phase, ErrorInfo> {
         while let Some(handler) = handling.queue.pop_front().filter(|_| !self.memory.stopping) {
             let Some(record) = handling.state.record(&handler.id).cloned() else { continue };
-            let rules = self.rules(&handler, &record, &handling.cause.object, turn)?;
+            let cause = &handling.cause;
+            let children = Children::none(cause, &handler.id);
+            let children = children_of(&record, children, &cause.object, turn.plan, turn.now)?;
+            let rules = changing_rules(&handler, children, turn.plan);
             self.log(rules.invoked());
             if let Some(judgement) = rules.forbid(&record, turn.now) {
                 let line = rules.ended(judgement.ending.clone());
@@ -159,12 +162,11 @@ impl Machine {
             return Phase::Handling(handling);
         };
         let is_waiting = matches!(finished.outcome, Outcome::Unfinished(_));
-        let children = Children { pending: false, waits: self.waits(&handler.id) };
-        let rules = changing_rules(&handler, children, turn.plan);
+        let rules = changing_rules(&handler, Children::none(&handling.cause, &handler.id), turn.plan);
         match rules.judge(finished.outcome, &record, turn.now) {
             Some(judgement) => {
                 if is_waiting {
-                    *self.memory.waits.entry(handler.id.clone()).or_default() += 1;
+                    self.count_wait(&handler.id);
                 }
                 let line = rules.ended(judgement.ending.clone());
                 self.note(&mut handling, &handler, &record, judgement, line, finished.subrefs, turn);
@@ -206,12 +208,11 @@ impl Machine {
             deliver(id, result, &mut cycle.patch.merge);
         }
         let storage = &*turn.plan.progress;
-        let children = stored_by_children(&subrefs, &cycle.patch, &cause.object, turn.plan)?;
-        cycle.changes.records.extend(children);
+        self.note_children(&subrefs, &mut cycle, &cause.object, turn)?;
         cycle.changes.records.extend(state.changed(storage).map(|(id, record)| (id.clone(), Some(record))));
         let is_any_selected = state.iter().any(|progress| progress.is_active);
         if let Some(delay) = state.delay(turn.now) {
-            let until = turn.now.checked_add(delay).unwrap_or(jiff::Timestamp::MAX);
+            let until = turn.now.checked_add(delay).unwrap_or(Timestamp::MAX);
             cycle.progress = Progress::Unfinished(until);
             self.keep_essence(&mut cycle, &cause, &state, has_finished, turn.plan)?;
             return Ok(Phase::Closing(cycle));
@@ -235,12 +236,14 @@ impl Machine {
         turn: Turn<'_>,
     ) -> Result<(), ErrorInfo> {
         self.memory.fully_handled = true;
-        self.memory.waits.clear();
+        self.memory.waits = Arc::default();
         if cause.reason == Some(Reason::Delete) {
             // The records go with the object. To remove them first would leave it, after a crash between the two requests, as
-            // if its deletion had not been handled.
+            // if its deletion had not been handled. So they are written if anything is, and left as they are if nothing is.
             self.memory.released = true;
-            cycle.changes = super::changes::Changes::default();
+            if cycle.patch.merge.is_empty() {
+                cycle.changes = Changes::default();
+            }
             return Ok(());
         }
         let plan = turn.plan;
@@ -296,33 +299,89 @@ impl Machine {
         cycle.changes.purge(state.drop_irrelevant());
     }
 
-    /// Posts a line of the log as a Kubernetes Event (DEC-12).
-    pub(super) fn post(&mut self, warning: bool, reason: &'static str, line: &Line, plan: &Plan) {
-        if plan.settings.posting.enabled && plan.settings.posting.progress {
-            self.emit(Output::Post(Post { warning, reason, message: line.to_string() }));
-        }
-    }
-
-    /// The rules of an attempt; reads the records of the handler's children, if it has any.
-    fn rules<'a>(
-        &self,
-        handler: &'a Handler,
-        record: &ProgressRecord,
+    /// Notes what sub-handlers have left in the patch: their records are the engine's part of it (DEC-7), their failures are
+    /// posted.
+    fn note_children(
+        &mut self,
+        subrefs: &[HandlerId],
+        cycle: &mut Cycle,
         object: &Object,
         turn: Turn<'_>,
-    ) -> Result<Rules<'a>, ErrorInfo> {
-        let mut children = Children { pending: false, waits: self.waits(&handler.id) };
-        for id in &record.subrefs {
-            if let Some(raw) = turn.plan.progress.fetch(id, object)? {
-                children.pending |= !read_record(id, &raw, turn.now)?.is_finished();
-            }
+    ) -> Result<(), ErrorInfo> {
+        if subrefs.is_empty() {
+            return Ok(());
         }
-        Ok(changing_rules(handler, children, turn.plan))
+        let storage = &*turn.plan.progress;
+        let patched = patched(object, &cycle.patch);
+        for id in subrefs {
+            let (before, after) = (storage.fetch(id, object)?, storage.fetch(id, &patched)?);
+            if before == after {
+                continue;
+            }
+            if let Some(raw) = &after {
+                let before = before.map(|raw| read_record(id, &raw, turn.now)).transpose()?;
+                let record = read_record(id, raw, turn.now)?;
+                if record.retries > before.map_or(0, |record| record.retries) {
+                    self.note_child(id, &record, &patched, turn)?;
+                }
+            }
+            cycle.changes.records.insert(id.clone(), after);
+        }
+        Ok(())
     }
 
-    fn waits(&self, id: &HandlerId) -> u32 {
-        self.memory.waits.get(id).copied().unwrap_or_default()
+    /// Notes an attempt of a sub-handler. One that waits for its own sub-handlers is known by the message of that (W-REC-012).
+    fn note_child(
+        &mut self,
+        id: &HandlerId,
+        record: &ProgressRecord,
+        patched: &Object,
+        turn: Turn<'_>,
+    ) -> Result<(), ErrorInfo> {
+        let Some(message) = &record.message else { return Ok(()) };
+        let children = children_of(record, Children::default(), patched, turn.plan, turn.now)?;
+        if !record.is_finished() && children.pending && message == NO_MESSAGE {
+            self.count_wait(id);
+        } else {
+            let message = format!("{} failed: {message}", Subject::handler(id.clone()));
+            self.post(true, "HandlerFailed", &message, turn.plan);
+        }
+        Ok(())
     }
+
+    /// Counts an attempt that has ended with unfinished sub-handlers (DEC-15).
+    fn count_wait(&mut self, id: &HandlerId) {
+        *Arc::make_mut(&mut self.memory.waits).entry(id.clone()).or_default() += 1;
+    }
+
+    /// Posts a Kubernetes Event about the progress (DEC-12).
+    pub(super) fn post(
+        &mut self,
+        warning: bool,
+        reason: &'static str,
+        message: &dyn fmt::Display,
+        plan: &Plan,
+    ) {
+        if plan.settings.posting.enabled && plan.settings.posting.progress {
+            self.emit(Output::Post(Post { warning, reason, message: message.to_string() }));
+        }
+    }
+}
+
+/// What the limits of a handler have to know of its sub-handlers; reads their records, if there are any.
+pub(crate) fn children_of(
+    record: &ProgressRecord,
+    mut children: Children,
+    object: &Object,
+    plan: &Plan,
+    now: Timestamp,
+) -> Result<Children, ErrorInfo> {
+    for id in &record.subrefs {
+        if let Some(raw) = plan.progress.fetch(id, object)? {
+            children.pending |= !read_record(id, &raw, now)?.is_finished();
+        }
+    }
+    Ok(children)
 }
 
 /// The rules for handlers whose progress is kept in the object.
@@ -393,27 +452,6 @@ fn kept_essence(
         return Ok(None);
     }
     Ok(plan.progress.fetch_cycle(&cause.object)?.map(Arc::new))
-}
-
-/// The records that sub-handlers have left in the patch. They are the engine's part of it (DEC-7).
-fn stored_by_children(
-    subrefs: &[HandlerId],
-    patch: &Patch,
-    object: &Object,
-    plan: &Plan,
-) -> Result<Vec<(HandlerId, Option<crate::storage::RawRecord>)>, ErrorInfo> {
-    if subrefs.is_empty() {
-        return Ok(Vec::new());
-    }
-    let patched = patched(object, patch);
-    let mut records = Vec::new();
-    for id in subrefs {
-        let record = plan.progress.fetch(id, &patched)?;
-        if record != plan.progress.fetch(id, object)? {
-            records.push((id.clone(), record));
-        }
-    }
-    Ok(records)
 }
 
 /// The object with a merge patch applied: what will be stored, as far as is known.

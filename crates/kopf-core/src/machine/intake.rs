@@ -65,6 +65,15 @@ impl Machine {
                 self.log(Log::local(Level::Info, Line::ThrottlingOver));
                 *then
             }
+            // Clocks are rounded: a moment too early is no reason to forget.
+            Phase::Waiting(_, until) | Phase::Throttled(Some(until), _) => {
+                self.wake_at(until);
+                phase
+            }
+            Phase::Sleeping(ref sleep) => {
+                self.wake_at(sleep.until);
+                phase
+            }
             waiting => waiting,
         }
     }

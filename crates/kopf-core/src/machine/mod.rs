@@ -27,7 +27,7 @@ use serde_json::Value;
 
 pub(crate) use changes::deliver;
 use consistency::{Expected, Seen};
-pub(crate) use handling::{changing_rules, choose, patched};
+pub(crate) use handling::{changing_rules, children_of, choose, patched};
 use phase::Phase;
 
 use crate::{
@@ -196,7 +196,7 @@ struct Memory {
     /// All is done for the deletion; the finalizer is to be removed, whatever comes.
     released: bool,
     /// Attempts of handlers that have ended with unfinished sub-handlers (DEC-15).
-    waits: HashMap<HandlerId, u32>,
+    waits: Arc<HashMap<HandlerId, u32>>,
     /// Functions of handlers that have met a newer version of the object, to be applied again (W-PAT-008).
     left_over: Vec<Arc<dyn Transform>>,
     /// The version of the object for which functions were refused last.

@@ -126,6 +126,9 @@ impl Machine {
         mut cycle: Cycle,
         turn: Turn<'_>,
     ) -> Phase {
+        if cycle.is_deleted() {
+            return Phase::Begun(cycle); // Nothing is written to what is gone.
+        }
         let then = match then {
             Phase::Applying(write) => self.supersede_write(*write, cycle, turn),
             Phase::Handling(handling) => {
