@@ -17,6 +17,7 @@ use crate::{
     cause::Cause,
     error::ErrorInfo,
     handler::{ErrorsMode, Handler, HandlerId},
+    json::python_eq,
     lifecycle::Candidate,
     log::{Ending, Level, Line, Log, Subject},
     object::Object,
@@ -250,6 +251,12 @@ impl Machine {
         let kept = kept_essence(cause, state, cycle, plan)?;
         let known = turn.plan.handlers.iter().filter(|handler| handler.trigger.is_changing());
         cycle.changes.purge(known.map(|handler| handler.id.clone()).chain(state.ids()));
+        if let (Some(kept), Some(seen)) = (&kept, &cause.new)
+            && !python_eq(kept, seen)
+        {
+            // The later handlers have seen this one: if the object returns to the kept one, they have to hear of it.
+            cycle.changes.cycle = CycleEssence::Stored(seen.clone());
+        }
         let handled = kept.or_else(|| cause.new.clone());
         cycle.changes.handled = handled.filter(|essence| is_restored(cause, essence));
         Ok(())
@@ -416,26 +423,22 @@ fn declared(plan: &Plan) -> Vec<Arc<Handler>> {
     plan.handlers.iter().filter(|handler| handler.trigger.is_changing()).cloned().collect()
 }
 
-/// Gives up the cycle of a change that was reverted before it was handled: its records are removed (FIX-2). If some of its
-/// handlers have finished, they have to hear of the way back: what they have seen becomes the last handled essence, and the
-/// object as it is arrives as an update. Gives whether it does.
+/// Gives up the cycle of a change that was reverted before it was handled: its records are removed (FIX-2). If handlers have
+/// finished with another essence, they have to hear of the way back: that one becomes the last handled essence, and the object
+/// as it is arrives as an update. Gives whether it does.
 fn give_up_cycle(cycle: &mut Cycle, cause: &Cause, turn: Turn<'_>) -> Result<bool, ErrorInfo> {
     let storage = &*turn.plan.progress;
-    let is_noop = cause.reason == Some(Reason::Noop);
-    let essence = storage.fetch_cycle(&cause.object)?.map(Arc::new);
-    if essence.is_none() && !is_noop {
-        return Ok(false);
-    }
-    let state = State::read(storage, &cause.object, &declared(turn.plan), &[], Reason::Noop, turn.now)?;
-    let is_of_change =
-        |record: &ProgressRecord| record.is_finished() && record.purpose != Some(Reason::Resume);
-    let has_finished = state.iter().any(|progress| is_of_change(&progress.record));
-    let unseen = essence.filter(|essence| has_finished && is_restored(cause, essence));
+    let kept = storage.fetch_cycle(&cause.object)?.map(Arc::new);
+    let is_known = kept.is_some();
+    let unseen = kept.filter(|essence| is_restored(cause, essence));
     let is_update = unseen.is_some();
-    let ids = state.ids();
-    if is_update || (is_noop && !ids.is_empty()) {
-        cycle.changes.purge(ids);
-        cycle.changes.handled = unseen;
+    if is_update || cause.reason == Some(Reason::Noop) {
+        let state = State::read(storage, &cause.object, &declared(turn.plan), &[], Reason::Noop, turn.now)?;
+        let ids = state.ids();
+        if is_known || !ids.is_empty() {
+            cycle.changes.purge(ids);
+            cycle.changes.handled = unseen;
+        }
     }
     Ok(is_update)
 }
