@@ -179,7 +179,6 @@ fn kind_of_shape(shape: &Shape, value: Option<&Value>) -> Kind {
         | Shape::Bytes
         | Shape::Time
         | Shape::MicroTime
-        | Shape::Duration
         | Shape::Quantity
         | Shape::IntOrString => Kind::Scalar,
     }

@@ -124,7 +124,6 @@ impl Decoder {
             (Shape::Time | Shape::MicroTime, Value::String(text)) if text.is_empty() => return Ok(None),
             (Shape::Time, Value::String(text)) => normalize::time(text)?.into(),
             (Shape::MicroTime, Value::String(text)) => normalize::micro_time(text)?.into(),
-            (Shape::Duration, Value::String(_)) => value.clone(),
             (Shape::Quantity, Value::String(text)) => normalize::quantity(text)?.into(),
             (Shape::Quantity, Value::Number(number)) => normalize::quantity(&number.to_string())?.into(),
             (Shape::IntOrString, Value::String(_)) => value.clone(),
@@ -197,7 +196,6 @@ fn zero_of(shape: &Shape) -> Value {
         Shape::Text => "".into(),
         Shape::Flag => false.into(),
         Shape::Int32 | Shape::Int64 | Shape::Double | Shape::IntOrString => 0.into(),
-        Shape::Duration => "0s".into(),
         Shape::Quantity => "0".into(),
         Shape::Object(id) => {
             let mut fields = Map::new();
@@ -241,7 +239,7 @@ fn go_kind(value: &Value) -> &'static str {
 
 fn go_type(shape: &Shape) -> String {
     match shape {
-        Shape::Text | Shape::Duration | Shape::Quantity | Shape::IntOrString => "string".to_owned(),
+        Shape::Text | Shape::Quantity | Shape::IntOrString => "string".to_owned(),
         Shape::Flag => "bool".to_owned(),
         Shape::Int32 => "int32".to_owned(),
         Shape::Int64 => "int64".to_owned(),

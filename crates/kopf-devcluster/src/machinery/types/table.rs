@@ -12,7 +12,7 @@
 //! A field has its JSON name (`..` if its own fields stand in its place), type, number in protobuf, and what
 //! is said about merging:
 //!
-//! - type: `string bool int32 int64 double bytes Time MicroTime Duration Quantity IntOrString Raw FieldsV1 any`,
+//! - type: `string bool int32 int64 double bytes Time MicroTime Quantity IntOrString Raw FieldsV1 any`,
 //!   `Items` (a list of texts that protobuf wraps), another type, `[list]` or `{map}`; `*` marks a pointer,
 //!   whose zero is not left out, and `!` a field that is written even when empty;
 //! - `merge` or `merge=KEY`: lists are united by strategic merge patches, `retain` and `replace`: the other
@@ -97,7 +97,6 @@ pub(crate) enum Shape {
     Bytes,
     Time,
     MicroTime,
-    Duration,
     Quantity,
     IntOrString,
     /// Any JSON, in protobuf as JSON text.
@@ -259,7 +258,6 @@ impl Table {
             "bytes" => Shape::Bytes,
             "Time" => Shape::Time,
             "MicroTime" => Shape::MicroTime,
-            "Duration" => Shape::Duration,
             "Quantity" => Shape::Quantity,
             "IntOrString" => Shape::IntOrString,
             "Raw" => Shape::Raw,
