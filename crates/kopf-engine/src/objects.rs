@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     client::ApiClient,
     clock::Clock,
-    door::Door,
+    door::{BoxFuture, Door},
     error::RunError,
     log::{Logger, logger},
     plans::Plans,
@@ -38,6 +38,9 @@ use crate::{
 /// The versions of an object that are remembered while its machine is busy. An own write that is followed by more of others
 /// counts as unseen, and is waited for until its deadline.
 const OBSERVED: usize = 1_000;
+
+/// The objects that are worked on before lists wait a little.
+const CROWD: usize = 1_000;
 
 /// What workers have in common, whatever their object.
 pub(crate) struct Shop {
@@ -65,6 +68,8 @@ pub(crate) struct Objects {
     every_event_counts: bool,
     keeps_managed_fields: bool,
     workers: TaskTracker,
+    /// Told when a worker has ended.
+    less: Notify,
     table: Mutex<Table>,
 }
 
@@ -120,6 +125,7 @@ impl Objects {
             plans,
             resource,
             workers: TaskTracker::new(),
+            less: Notify::new(),
             table: Mutex::default(),
         })
     }
@@ -182,6 +188,20 @@ impl Objects {
         }
     }
 
+    /// Ends when not too many objects are worked on.
+    async fn room(&self) {
+        loop {
+            let less = self.less.notified();
+            tokio::pin!(less);
+            // Before looking, so that no end is missed.
+            less.as_mut().enable();
+            if self.workers.len() <= CROWD {
+                return;
+            }
+            less.await;
+        }
+    }
+
     fn take(self: &Arc<Self>, event_type: Option<EventType>, object: Object) {
         if self.stop.is_cancelled() {
             return;
@@ -225,7 +245,11 @@ impl Objects {
         let wake = Arc::new(Notify::new());
         if let State::Idle(life) = std::mem::replace(&mut entry.state, State::Working(wake.clone())) {
             let worker = Worker::new(self.clone(), key.clone(), life, wake);
-            self.workers.spawn(worker.run());
+            let objects = self.clone();
+            self.workers.spawn(async move {
+                worker.run().await;
+                objects.less.notify_waiters();
+            });
         }
     }
 
@@ -257,6 +281,11 @@ impl Consumer for Intake {
             metadata.shift_remove("managedFields");
         }
         self.0.take(event_type, Object::new(object));
+    }
+
+    fn room(&self) -> BoxFuture<()> {
+        let objects = self.0.clone();
+        Box::pin(async move { objects.room().await })
     }
 
     fn listed(&self) {

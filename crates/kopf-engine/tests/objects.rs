@@ -175,6 +175,77 @@ async fn a_slow_object_does_not_hold_others() {
     running.task.abort();
 }
 
+/// W-QUE-005: so many objects are worked on at the same time; those that sleep take nobody's place (unlike W-TCH-016).
+#[tokio::test(start_paused = true)]
+async fn the_number_of_objects_that_are_worked_on_is_limited() {
+    let cluster = cluster().await;
+    let running_now = Arc::new(Mutex::new((0, 0)));
+    let counted = running_now.clone();
+    let mut setup = Setup::new();
+    setup.operator.handle().settings().update(|settings| settings.queueing.worker_limit = Some(2));
+    setup.on("kopfexamples", "create", Trigger::Create, move |call| {
+        let counted = counted.clone();
+        Box::pin(async move {
+            {
+                let mut counted = counted.lock().unwrap();
+                counted.0 += 1;
+                counted.1 = counted.1.max(counted.0);
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            counted.lock().unwrap().0 -= 1;
+            let outcome = match call.retry {
+                0 => Outcome::Temporary {
+                    error: ErrorInfo::new("later"),
+                    delay: Some(jiff::SignedDuration::from_secs(100)),
+                },
+                _ => Outcome::Succeeded(None),
+            };
+            finished(outcome, call.patch)
+        })
+    });
+    for i in 0..10 {
+        cluster.create(EXAMPLES, &example(&format!("o{i}"))).await.unwrap();
+    }
+    let running = setup.run(&cluster);
+    let start = tokio::time::Instant::now();
+    running.script.calls("create", 10).await;
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    running.script.calls("create", 20).await;
+    assert_eq!(running_now.lock().unwrap().1, 2);
+    running.stop().await.unwrap();
+}
+
+#[derive(Debug)]
+struct HasLabel;
+
+impl kopf_core::filter::Predicate for HasLabel {
+    fn test(&self, _: Option<&Value>, cause: &kopf_core::cause::Cause) -> Result<bool, ErrorInfo> {
+        Ok(cause.object.labels().is_some())
+    }
+}
+
+/// DEC-6: steps that may call the door's code run where the door wants it, others do not.
+#[tokio::test(start_paused = true)]
+async fn steps_with_code_of_the_door_run_at_the_door() {
+    let cluster = cluster().await;
+    let mut setup = Setup::new();
+    setup.on("kopfexamples", "create", Trigger::Create, succeeds());
+    let (_, handler) = setup.operator.registry.resources.last_mut().unwrap();
+    Arc::get_mut(handler).unwrap().filters.when = Some(Arc::new(HasLabel));
+    setup.on("configmaps", "event", Trigger::Event, succeeds());
+    let running = setup.run(&cluster);
+    running.script.calls("event", 1).await;
+    assert_eq!(running.script.steps(), 0);
+    let mut labelled = example("with");
+    labelled["metadata"]["labels"] = json!({"a": "b"});
+    cluster.create(EXAMPLES, &labelled).await.unwrap();
+    cluster.create(EXAMPLES, &example("without")).await.unwrap();
+    running.script.line("[with] Creation is processed").await;
+    assert!(running.script.steps() > 1);
+    assert!(running.script.seen().iter().all(|seen| seen.object != "without"));
+    running.stop().await.unwrap();
+}
+
 /// 10,000 objects that are there at the start: listed in pages and handled, each once.
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_listed_objects_are_handled_once_each() {

@@ -149,6 +149,38 @@ async fn a_handler_that_does_not_finish_at_the_stop_is_cancelled_and_awaited() {
     again.stop().await.unwrap();
 }
 
+/// W-PRC-014: what runs may finish, but nothing is begun after the stop.
+#[tokio::test(start_paused = true)]
+async fn no_handler_is_begun_after_the_stop() {
+    let cluster = cluster().await;
+    let mut setup = Setup::new();
+    let handle = setup.operator.handle();
+    handle.lifecycle().store(Arc::new(kopf_core::lifecycle::Builtin::AllAtOnce));
+    setup.on("kopfexamples", "first", Trigger::Create, |call| {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            finished(Outcome::Succeeded(Some(json!("finished"))), call.patch)
+        })
+    });
+    setup.on("kopfexamples", "second", Trigger::Create, succeeds());
+    let running = setup.run(&cluster);
+    cluster.create(EXAMPLES, &example("a")).await.unwrap();
+    running.script.calls("first", 1).await;
+    let script = running.script.clone();
+    running.stop().await.unwrap();
+    assert!(script.seen_of("second").is_empty());
+    let object = cluster.get(&format!("{EXAMPLES}/a")).await.unwrap();
+    assert_eq!(object["status"]["first"], json!("finished"));
+
+    let mut setup = Setup::new();
+    setup.on("kopfexamples", "first", Trigger::Create, succeeds());
+    setup.on("kopfexamples", "second", Trigger::Create, succeeds());
+    let again = setup.run(&cluster);
+    again.script.line("Creation is processed: 2 succeeded; 0 failed.").await;
+    assert!(again.script.seen_of("first").is_empty(), "it has finished before");
+    again.stop().await.unwrap();
+}
+
 /// W-QUE-006: an object that sleeps does not hold the stop.
 #[tokio::test(start_paused = true)]
 async fn sleeping_objects_do_not_hold_the_stop() {
@@ -234,6 +266,22 @@ async fn refused_credentials_end_the_operator() {
     let error = running.end().await.unwrap_err();
     assert!(matches!(error, RunError::Login(LoginError::NoCredentials)), "{error:?}");
     script.line("Re-authentication has failed: no credentials were retrieved from the login handlers.").await;
+}
+
+/// W-QUE-007: a panic in the engine's own work ends the operator instead of losing the object.
+#[tokio::test(start_paused = true)]
+async fn a_defect_ends_the_operator_with_a_clear_error() {
+    let cluster = cluster().await;
+    let mut setup = Setup::new();
+    setup.on("kopfexamples", "event", Trigger::Event, |_| panic!("a defect"));
+    setup.activity(Activity::Cleanup, "end", done());
+    let running = setup.run(&cluster);
+    let script = running.script.clone();
+    cluster.create(EXAMPLES, &example("a")).await.unwrap();
+    let error = running.end().await.unwrap_err();
+    assert!(matches!(&error, RunError::Worker(text) if text == "a defect"), "{error:?}");
+    script.line("Event processing has failed with an unrecoverable error for").await;
+    assert_eq!(script.seen_of("end").len(), 1);
 }
 
 /// W-AUT-010: a missing kubeconfig is told at once, by its name.

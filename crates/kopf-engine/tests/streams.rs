@@ -81,6 +81,33 @@ async fn a_watch_continues_after_a_cut_without_losing_or_repeating() {
     }
 }
 
+/// A server that is busy closes watches and refuses new ones: it is asked to continue, not to list again.
+#[tokio::test(start_paused = true)]
+async fn a_watch_continues_when_a_busy_server_has_refused_it() {
+    let cluster = cluster().await;
+    let setup = observer();
+    setup.operator.handle().settings().update(|settings| settings.networking.error_backoffs = Vec::new());
+    let running = setup.run(&cluster);
+    cluster.create(EXAMPLES, &example("a")).await.unwrap();
+    running.script.calls("event", 1).await;
+    watching(&cluster).await;
+    cluster.faults().answer(watches(), Answer::status(429), 2);
+    cluster.faults().answer(watches(), Answer::status(503), 2);
+    cluster.faults().cut_watches(&watches(), Cut::Hard);
+    cluster.create(EXAMPLES, &example("b")).await.unwrap();
+    running.script.calls("event", 2).await;
+    assert_eq!(list_count(&running.requests), 1);
+
+    // A server that refuses for ever may do so because of the version.
+    cluster.faults().answer(watches(), Answer::status(504), 5);
+    cluster.faults().cut_watches(&watches(), Cut::Hard);
+    running.script.line("has failed; will retry").await;
+    cluster.create(EXAMPLES, &example("c")).await.unwrap();
+    running.script.until("c", |s| s.seen().iter().any(|seen| seen.object == "c").then_some(())).await;
+    assert_eq!(list_count(&running.requests), 2);
+    running.stop().await.unwrap();
+}
+
 /// W-WAT-009: versions that are too old lead to a new list, at once; objects that were missed are handled.
 #[tokio::test(start_paused = true)]
 async fn expired_versions_lead_to_a_new_list() {

@@ -7,6 +7,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use super::{
     ApiError,
@@ -20,10 +21,14 @@ use crate::{clock::Clock, log::Logger, shared::SettingsHandle};
 /// The whole of an error's body that is read, at most.
 const ERROR_BODY_LIMIT: usize = 1 << 20;
 
+/// Requests that are under way at the same time, streams aside: more would be as many connections, or wait in the server.
+const AT_ONCE: usize = 100;
+
 /// The client of the engine. Cloning shares it.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiClient {
     vault: Arc<Vault>,
+    places: Arc<Semaphore>,
     settings: SettingsHandle,
     clock: Clock,
 }
@@ -86,7 +91,7 @@ impl ApiRequest {
 
 impl ApiClient {
     pub(crate) fn new(vault: Arc<Vault>, settings: SettingsHandle, clock: Clock) -> Self {
-        Self { vault, settings, clock }
+        Self { vault, places: Arc::new(Semaphore::new(AT_ONCE)), settings, clock }
     }
 
     /// Of a service, with default settings.
@@ -210,13 +215,16 @@ impl ApiClient {
         read: &impl AsyncFn(Streamed) -> Result<T, ApiError>,
     ) -> Result<T, (ApiError, Option<Duration>)> {
         let no_hint = |error| (error, None);
-        let (client, stream, timeout) = match channel {
+        // The semaphore is never closed; the place is held until the answer is read.
+        let (client, stream, timeout, _place) = match channel {
             Channel::Short => {
-                (session.client.clone(), None, Some(self.settings.load().networking.request_timeout))
+                let place = self.places.acquire().await.ok();
+                let timeout = self.settings.load().networking.request_timeout;
+                (session.client.clone(), None, Some(timeout), place)
             }
             Channel::Stream { connect_timeout } => {
                 let stream = session.stream_client(*connect_timeout);
-                (stream.client.clone(), Some(stream), None)
+                (stream.client.clone(), Some(stream), None, None)
             }
         };
         let http = request.to_http().map_err(no_hint)?;
@@ -434,6 +442,29 @@ mod tests {
         let start = Instant::now();
         get(&client).await.unwrap();
         assert_eq!((start.elapsed().as_secs(), *requests.lock().unwrap()), (301, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_requests_are_under_way_than_there_are_places() {
+        let under_way = Arc::new(Mutex::new((0, 0)));
+        let counted = under_way.clone();
+        let service = tower::service_fn(move |_: Request<Body>| {
+            let counted = counted.clone();
+            async move {
+                {
+                    let mut counted = counted.lock().unwrap();
+                    counted.0 += 1;
+                    counted.1 = counted.1.max(counted.0);
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                counted.lock().unwrap().0 -= 1;
+                Ok::<_, tower::BoxError>(Response::new(Body::from(b"{}".to_vec())))
+            }
+        });
+        let client = ApiClient::of_service(Connection::service(service));
+        let all = futures_util::future::join_all((0..350).map(|_| get(&client))).await;
+        assert!(all.iter().all(Result::is_ok));
+        assert_eq!(under_way.lock().unwrap().1, AT_ONCE);
     }
 
     /// W-API-009, W-API-011.

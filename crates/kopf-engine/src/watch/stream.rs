@@ -12,7 +12,7 @@ use kopf_core::{
 };
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     backoff::Backoff,
@@ -22,10 +22,17 @@ use super::{
 };
 use crate::{
     client::{ApiClient, ApiError, payload},
+    door::BoxFuture,
     log::Logger,
     repr,
     shared::SettingsHandle,
 };
+
+/// How long a list waits, all in all, for what it has shown to be processed. API servers end requests after a minute.
+const LIST_PATIENCE: Duration = Duration::from_secs(20);
+/// Watches that the server has refused in a row, for its own troubles, before everything is listed again: the version
+/// itself may be what troubles it.
+const REFUSED_IN_A_ROW: u32 = 5;
 
 /// Takes what a stream tells, without waiting.
 pub(crate) trait Consumer: Send + Sync {
@@ -35,6 +42,10 @@ pub(crate) trait Consumer: Send + Sync {
     fn event(&self, event_type: Option<EventType>, object: Value);
     /// The list has ended, even if it is empty (W-WAT-004).
     fn listed(&self);
+    /// Ends when not too much of a list waits to be processed. Lists wait for it a little, watches never do.
+    fn room(&self) -> BoxFuture<()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Why a stream ended for good.
@@ -76,6 +87,8 @@ struct Round {
     initial: bool,
     /// The last watch has shown something.
     progressed: bool,
+    /// Watches that were refused in a row.
+    refused: u32,
 }
 
 #[derive(Deserialize)]
@@ -139,6 +152,7 @@ impl Stream {
     /// Lists everything, page by page; gives the version to watch from.
     async fn list(&self) -> Result<Option<String>, Failure> {
         let mut token: Option<String> = None;
+        let mut patience = LIST_PATIENCE;
         loop {
             let settings = self.settings.load();
             let request = self.place.list(&settings, token.as_deref());
@@ -152,7 +166,7 @@ impl Stream {
                 other => other.map_err(Failure::of)?,
             };
             let deadline = Instant::now() + settings.networking.request_timeout;
-            let reading = self.page(streamed.response.into_body());
+            let reading = self.page(streamed.response.into_body(), &mut patience);
             let meta = match timeout_at(deadline, reading).await {
                 Ok(meta) => meta.map_err(Failure::of)?,
                 Err(_) => return Err(Failure::Retry("the list has not arrived in time".into())),
@@ -164,14 +178,27 @@ impl Stream {
         }
     }
 
-    async fn page(&self, mut body: kube::client::Body) -> Result<ListMeta, ApiError> {
+    async fn page(
+        &self,
+        mut body: kube::client::Body,
+        patience: &mut Duration,
+    ) -> Result<ListMeta, ApiError> {
         let mut items = Items::new();
         while let Some(frame) = body.frame().await {
             if let Some(data) = frame.map_err(payload)?.data_ref() {
                 items.push(data, |item| self.consumer.event(None, item))?;
+                self.make_room(patience).await;
             }
         }
         items.finish(|item| self.consumer.event(None, item))
+    }
+
+    /// Lets what was listed be processed, so that not all of it is in memory at once; within limits, as servers do not wait
+    /// for slow readers for ever.
+    async fn make_room(&self, patience: &mut Duration) {
+        let start = Instant::now();
+        drop(timeout(*patience, self.consumer.room()).await);
+        *patience = patience.saturating_sub(start.elapsed());
     }
 
     /// One watch request, to its end.
@@ -186,7 +213,7 @@ impl Stream {
         let asking = self.api.stream(&request, &self.logger, Some(connect_timeout));
         let streamed = match patience.wait(asking).await {
             Ok(Ok(streamed)) => streamed,
-            Ok(Err(error)) => return self.watch_refused(error),
+            Ok(Err(error)) => return round.watch_refused(error),
             Err(silence) => return Ok(self.silent(silence)),
         };
         let (_head, mut body) = streamed.response.into_parts();
@@ -208,15 +235,6 @@ impl Stream {
                 }
                 Err(silence) => return Ok(self.silent(silence)),
             }
-        }
-    }
-
-    /// A watch request has failed after all its attempts (W-WAT-013).
-    fn watch_refused(&self, error: ApiError) -> Result<Ended, Failure> {
-        match error {
-            ApiError::Connection(_) | ApiError::Timeout | ApiError::Payload(_) => Ok(Ended::Continue),
-            error if error.status() == Some(410) => Ok(Ended::Expired),
-            error => Err(Failure::of(error)),
         }
     }
 
@@ -263,8 +281,22 @@ impl Stream {
 }
 
 impl Round {
+    /// A watch request has failed after all its attempts (W-WAT-013): a busy server is asked to continue, not to list.
+    fn watch_refused(&mut self, error: ApiError) -> Result<Ended, Failure> {
+        self.refused += 1;
+        match error {
+            ApiError::Connection(_) | ApiError::Timeout | ApiError::Payload(_) => Ok(Ended::Continue),
+            error => match error.status() {
+                Some(410) => Ok(Ended::Expired),
+                Some(429 | 500..=599) if self.refused < REFUSED_IN_A_ROW => Ok(Ended::Continue),
+                _ => Err(Failure::of(error)),
+            },
+        }
+    }
+
     fn see(&mut self, object: &Value) {
         self.progressed = true;
+        self.refused = 0;
         let version = object.pointer("/metadata/resourceVersion").and_then(Value::as_str);
         if let Some(version) = version.filter(|version| !version.is_empty()) {
             self.since = Some(version.to_owned());

@@ -112,6 +112,7 @@ struct State {
     cancelled: Vec<CallId>,
     forgotten: Vec<u64>,
     is_ready: bool,
+    steps: usize,
 }
 
 impl std::fmt::Debug for Script {
@@ -182,6 +183,10 @@ impl Script {
         self.state.lock().unwrap().forgotten.clone()
     }
 
+    pub(crate) fn steps(&self) -> usize {
+        self.state.lock().unwrap().steps
+    }
+
     pub(crate) fn is_ready(&self) -> bool {
         self.state.lock().unwrap().is_ready
     }
@@ -222,6 +227,7 @@ impl Door for Script {
     }
 
     fn step(&self, step: Step) -> BoxFuture<()> {
+        self.change(|state| state.steps += 1);
         Box::pin(async move { step() })
     }
 
