@@ -173,6 +173,16 @@ async fn kubectl_works_on_custom_resources() {
     assert!(!success, "{text}");
 }
 
+/// D-055: a definition and an object of it, in one file.
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_applies_a_definition_and_its_objects_at_once() {
+    let Some(kubectl) = Setup::start(false).await else { return };
+    let both = format!("{DEFINITION}---\n{WIDGET}\n");
+    kubectl
+        .run_with("apply -f INPUT", &both, &["widgets.test.dev created", "widget.test.dev/a created"])
+        .await;
+}
+
 /// DEC-25: kubectl merges by its own types, so a second container keeps the first.
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_works_on_built_in_types() {

@@ -40,7 +40,8 @@ pub(crate) fn dispatch(shared: &Arc<Shared>, request: &Request) -> Result<Reply,
             document(request, &resources.ok_or_else(ApiError::no_such_path)?)?
         }
         Path::OpenApiV3(path) => openapi::v3(shared, request, path.as_deref())?,
-        Path::OpenApiV2 | Path::Metrics | Path::Unknown => return Err(ApiError::no_such_path()),
+        Path::OpenApiV2 => openapi::v2(shared, request)?,
+        Path::Metrics | Path::Unknown => return Err(ApiError::no_such_path()),
     };
     Ok(reply)
 }

@@ -22,8 +22,6 @@ const NOT_YET: &[&str] = &[
     "DT-001", "DT-045", "DT-046", "DT-047", "DT-048", "DT-049", "DT-050", "DT-051", "DT-053", "DT-054",
     // Rules in CEL.
     "DT-104",
-    // OpenAPI v2.
-    "DT-122",
     // RBAC and credentials.
     "DT-131", "DT-132", "DT-133", "DT-134",
     // Admission webhooks.

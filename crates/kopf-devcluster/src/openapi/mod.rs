@@ -4,6 +4,10 @@
 //! `fieldValidation` parameter. Documents have no content types of patches on purpose: kubectl would take its merge
 //! keys from them (DEC-25).
 
+mod v2;
+
+pub(crate) use v2::v2;
+
 use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 
