@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::machinery::fieldset::managed;
 use crate::machinery::metadata::{FOREGROUND_DELETION, ORPHAN_DEPENDENTS};
 use crate::server::Shared;
 use crate::server::decode::Decoded;
 use crate::server::write::delete::{DeleteOptions, Propagation, by_controller};
+use crate::server::write::ownership::Ownership;
 use crate::server::write::prepare::{has_finalizers, is_being_deleted, meta_text, metadata};
 use crate::server::write::{Target, WriteOptions, create};
 use crate::store::{Key, Object, Place};
@@ -203,6 +205,10 @@ fn drop_references(value: &mut Value, is_dropped: impl Fn(&Value) -> bool) {
 /// Changes an object as a controller does; removes it if that was all that kept it.
 fn change(shared: &Arc<Shared>, place: &Place, edit: impl Fn(&mut Value)) {
     let (store, key) = place;
+    let Some(served) = served(shared, store) else { return };
+    let options = options();
+    let target =
+        Target { shared, served: &served, namespace: &key.namespace, subresource: None, options: &options };
     while let Some(object) = shared.store.get(store, key) {
         let mut value = object.value.clone();
         edit(&mut value);
@@ -210,6 +216,7 @@ fn change(shared: &Arc<Shared>, place: &Place, edit: impl Fn(&mut Value)) {
         if value == object.value {
             return;
         }
+        managed::update(Some(&object.value), &mut value, &Ownership::of(&target).writer());
         let grace = value["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
         let done = if is_being_deleted(&value) && !has_finalizers(&value) && grace == 0 {
             let removed = shared.store.remove(store, key.clone(), object.revision, object.value.clone());
@@ -222,6 +229,10 @@ fn change(shared: &Arc<Shared>, place: &Place, edit: impl Fn(&mut Value)) {
             return;
         }
     }
+}
+
+fn options() -> WriteOptions {
+    WriteOptions { manager: "controllers".to_owned(), ..WriteOptions::default() }
 }
 
 fn served(shared: &Shared, store: &str) -> Option<Served> {
@@ -254,7 +265,7 @@ fn report_wrong_namespace(shared: &Arc<Shared>, reference: &Value, dependent: &K
         "reason": "OwnerRefInvalidNamespace", "message": message, "type": "Warning", "count": 1,
         "firstTimestamp": now, "lastTimestamp": now, "source": {"component": "garbage-collector-controller"},
     });
-    let options = WriteOptions { manager: "controllers".to_owned(), ..WriteOptions::default() };
+    let options = options();
     let target = Target { shared, served: &events, namespace, subresource: None, options: &options };
     if let Err(error) = create::create(&target, Decoded { value: event, duplicates: Vec::new() }) {
         tracing::debug!(%error, "an event about a wrong namespace was not created");

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{CLEANUP, STORE, resource};
 use crate::clock::Clock;
+use crate::machinery::fieldset::managed::{self, Writer};
 use crate::server::Shared;
 use crate::server::write::delete::{DeleteOptions, Propagation, by_controller};
 use crate::server::write::prepare::{is_being_deleted, meta_text, metadata};
@@ -49,7 +50,16 @@ fn establish(shared: &Arc<Shared>, name: &str) {
     serve(shared);
 }
 
-fn store(shared: &Shared, object: &Object, value: Value) -> bool {
+fn store(shared: &Shared, object: &Object, mut value: Value) -> bool {
+    let writer = Writer {
+        manager: "apiserver",
+        api_version: "apiextensions.k8s.io/v1",
+        subresource: "status",
+        now: &shared.clock.now_text(),
+        view: managed::built_in_view("apiextensions.k8s.io", "v1", "CustomResourceDefinition"),
+        reset: &managed::spec_and_metadata(),
+    };
+    managed::update(Some(&object.value), &mut value, &writer);
     let key = Key::new("", meta_text(&value, "name"));
     shared.store.update(&Arc::from(STORE), key, object.revision, value).is_ok()
 }

@@ -207,9 +207,8 @@ fn deprecation(definition: &Value, spec: &Value) -> Option<String> {
     })
 }
 
-/// Fills in what a new definition may leave out, and its first status (D-071).
+/// The first status of a definition (D-071).
 pub(crate) fn on_create(definition: &mut Value) {
-    apply_defaults(definition);
     let stored: Vec<Value> = storage_version(definition).into_iter().collect();
     definition["status"] = json!({
         "conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": stored,
@@ -237,7 +236,6 @@ pub(crate) fn apply_defaults(definition: &mut Value) {
 
 /// The storage version is remembered for as long as objects may be stored in it.
 pub(crate) fn on_update(definition: &mut Value) {
-    apply_defaults(definition);
     let Some(storage) = storage_version(definition) else { return };
     let stored = &mut definition["status"]["storedVersions"];
     match stored.as_array_mut() {

@@ -10,6 +10,7 @@ use super::negotiation::{self, Encoding, accepted};
 use super::path::{ObjectPath, Path};
 use super::reply::Reply;
 use super::transform::{self, Table};
+use super::write::create::Owned;
 use super::write::delete::{self, DeleteOptions};
 use super::write::validate::{self, Checked};
 use super::write::{Target, WriteOptions, Written, create, patch, scale, update};
@@ -344,7 +345,7 @@ fn evict(target: &Target<'_>, request: &Request, name: &str) -> Result<Reply, Ap
 fn bind(target: &Target<'_>, request: &Request, name: &str) -> Result<Reply, ApiError> {
     let encoding = negotiation::plain(&request.headers)?;
     let binding = decode::object(request, "Binding")?.value;
-    update::change(target, name, |current| {
+    update::change(target, name, Owned::ByUpdate, |current| {
         let mut pod = current.clone();
         pod["spec"]["nodeName"] = binding["target"]["name"].clone();
         Ok(pod)

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::path::{self, ObjectPath, Path};
 use super::query::Query;
+use crate::machinery::fieldset::managed;
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,13 +49,9 @@ impl Request {
 
     /// The field manager: as said, or the beginning of the user agent.
     pub(crate) fn manager(&self) -> String {
-        if let Some(manager) = self.query.text("fieldManager") {
-            return manager.to_owned();
-        }
         let agent =
             self.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-        let manager: String = agent.split('/').next().unwrap_or_default().chars().take(128).collect();
-        if manager.is_empty() { "unknown".to_owned() } else { manager }
+        managed::manager_name(self.query.text("fieldManager").unwrap_or_default(), agent)
     }
 }
 

@@ -10,42 +10,43 @@ use crate::crd;
 use crate::machinery::cause::Cause;
 use crate::server::write::Target;
 use crate::server::write::prepare::{meta_text, remove};
-use crate::status::ApiError;
 
-/// Completes an object about to be created.
-pub(crate) fn on_create(target: &Target<'_>, value: &mut Value) -> Result<(), ApiError> {
+/// Fills in what an object may leave out; the writer gets to own it.
+pub(crate) fn apply_defaults(target: &Target<'_>, value: &mut Value) {
+    match (&*target.served.resource.group, &*target.served.resource.kind) {
+        ("", "Namespace") => name_label(value),
+        ("", "Secret") => secret(value),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => crd::apply_defaults(value),
+        _ => {}
+    }
+}
+
+/// What the server adds to an object about to be created; nobody owns it.
+pub(crate) fn on_create(target: &Target<'_>, value: &mut Value) {
     match (&*target.served.resource.group, &*target.served.resource.kind) {
         ("", "Namespace") => {
             if !value["spec"]["finalizers"].is_array() {
                 value["spec"]["finalizers"] = json!(["kubernetes"]);
             }
             value["status"] = json!({"phase": "Active"});
-            name_label(value);
         }
         ("", "Pod") => value["status"] = json!({"phase": "Pending"}),
-        ("", "Secret") => secret(value),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => crd::on_create(value),
         _ => {}
     }
-    Ok(())
 }
 
-/// Completes an object about to be changed.
-pub(crate) fn on_update(target: &Target<'_>, value: &mut Value, old: &Value) -> Result<(), ApiError> {
+/// What the server does to an object about to be changed.
+pub(crate) fn on_update(target: &Target<'_>, value: &mut Value, old: &Value) {
     match (&*target.served.resource.group, &*target.served.resource.kind) {
-        ("", "Namespace") => {
-            if target.subresource != Some("finalize") {
-                value["spec"]["finalizers"] = old["spec"]["finalizers"].clone();
-            }
-            name_label(value);
+        ("", "Namespace") if target.subresource != Some("finalize") => {
+            value["spec"]["finalizers"] = old["spec"]["finalizers"].clone();
         }
-        ("", "Secret") => secret(value),
         ("apiextensions.k8s.io", "CustomResourceDefinition") if target.subresource.is_none() => {
             crd::on_update(value)
         }
         _ => {}
     }
-    Ok(())
 }
 
 /// Every namespace is labelled with its name (D-140).

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::ownership::Ownership;
 use super::prepare::{is_being_deleted, meta_text, metadata};
 use super::validate::{Checked, check_type, decoded};
 use super::{Target, Written, prepare, validate};
 use crate::machinery::cause::Cause;
+use crate::machinery::fieldset::managed;
 use crate::server::decode::Decoded;
 use crate::status::{ApiError, Subject};
 use crate::store::{CreateError, Key, Object, Reader};
+use crate::types::strategy;
 
 /// How often a generated name is tried (D-102).
 const NAME_TRIES: usize = 8;
@@ -28,12 +31,12 @@ pub(crate) fn create(target: &Target<'_>, body: Decoded) -> Result<Written, ApiE
             None,
         ));
     }
-    namespace_guard(target, &value, |name| target.shared.namespace(name))?;
+    check_place(target, &value)?;
     let base = meta_text(&value, "generateName").to_owned();
     if meta_text(&value, "name").is_empty() && !base.is_empty() {
         return create_named(target, &value, &base, warnings);
     }
-    warnings.extend(new_object(target, &mut value, false)?);
+    warnings.extend(new_object(target, &mut value, Owned::ByUpdate)?);
     let name = meta_text(&value, "name").to_owned();
     let object = match commit(target, value) {
         Ok(object) => object,
@@ -57,7 +60,7 @@ fn create_named(
         let mut value = value.clone();
         let name = target.shared.random.name(base);
         metadata(&mut value).insert("name".to_owned(), name.clone().into());
-        let noticed = new_object(target, &mut value, false)?;
+        let noticed = new_object(target, &mut value, Owned::ByUpdate)?;
         match commit(target, value) {
             Ok(object) => {
                 warnings.extend(noticed);
@@ -70,16 +73,29 @@ fn create_named(
     Err(ApiError::already_exists(target.subject(&taken), false).with_retry_after(1))
 }
 
+/// Whether the managed fields of an object are still to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owned {
+    /// They are to be made: whoever writes owns what is written.
+    ByUpdate,
+    /// They are there: an apply has made them.
+    ByApply,
+}
+
 /// Prepares and validates an object that is about to be created; gives warnings.
 pub(crate) fn new_object(
     target: &Target<'_>,
     value: &mut Value,
-    status_is_kept: bool,
+    owned: Owned,
 ) -> Result<Vec<String>, ApiError> {
-    prepare::for_create(target, value, status_is_kept);
-    let mut warnings = validate::complete(target, value, None)?;
-    warnings.extend(crate::types::strategy::warning(target));
-    crate::types::strategy::on_create(target, value)?;
+    prepare::wipe(value);
+    let mut warnings = validate::complete(target, value, None);
+    warnings.extend(strategy::warning(target));
+    if owned == Owned::ByUpdate {
+        managed::update(None, value, &Ownership::of(target).writer());
+    }
+    prepare::for_create(target, value);
+    strategy::on_create(target, value);
     warnings.extend(validate::new_object(target, value)?);
     Ok(warnings)
 }
@@ -103,6 +119,11 @@ pub(crate) fn commit(target: &Target<'_>, value: Value) -> Result<Arc<Object>, C
     let object = target.shared.store.create(store, key.clone(), value.clone(), &guard)?;
     target.after_commit(&key, None, Some(&object.value));
     Ok(object)
+}
+
+/// Refuses early what the commit would refuse: before the object is validated.
+pub(super) fn check_place(target: &Target<'_>, value: &Value) -> Result<(), ApiError> {
+    namespace_guard(target, value, |name| target.shared.namespace(name))
 }
 
 /// New objects need a namespace that is there and stays (D-104, D-141).

@@ -3,9 +3,11 @@
 //! All end in the same steps: decode, prepare, validate, commit. Work is done on what was read, outside the store's
 //! lock; if somebody else has written meanwhile, it is done again on the newer object.
 
+pub(crate) mod apply;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod options;
+pub(crate) mod ownership;
 pub(crate) mod patch;
 pub(crate) mod prepare;
 pub(crate) mod scale;

@@ -20,7 +20,6 @@ pub(crate) enum FieldValidation {
 pub(crate) struct WriteOptions {
     pub(crate) dry_run: bool,
     pub(crate) validation: FieldValidation,
-    #[expect(dead_code, reason = "managed fields are recorded with server-side apply")]
     pub(crate) manager: String,
 }
 

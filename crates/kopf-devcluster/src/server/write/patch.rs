@@ -1,11 +1,12 @@
-//! PATCH: merge, JSON and strategic merge patches.
+//! PATCH: merge, JSON and strategic merge patches; apply configurations go to [`apply`].
 
 use serde_json::Value;
 
+use super::create::Owned;
 use super::prepare::metadata;
 use super::update::{change, check_name};
 use super::validate::{Checked, check_type, decoded};
-use super::{Target, Written};
+use super::{Target, Written, apply};
 use crate::machinery::cause::Cause;
 use crate::machinery::{json_patch, merge_patch, strategic};
 use crate::server::decode::{Decoded, json};
@@ -15,13 +16,14 @@ use crate::status::ApiError;
 const JSON_PATCH: &str = "application/json-patch+json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 const STRATEGIC_MERGE_PATCH: &str = "application/strategic-merge-patch+json";
-pub(crate) const APPLY_PATCH: &str = "application/apply-patch+yaml";
+const APPLY_PATCH: &str = "application/apply-patch+yaml";
 
 /// Changes an object by the patch in the body.
 pub(crate) fn patch(target: &Target<'_>, request: &Request, name: &str) -> Result<Written, ApiError> {
     let media_type = negotiation::media_type(&request.headers).unwrap_or_default();
     let is_custom = target.served.resource.custom.is_some();
     let kind = match media_type.as_str() {
+        APPLY_PATCH => return apply::apply(target, request, name),
         JSON_PATCH => Kind::Json,
         MERGE_PATCH => Kind::Merge,
         STRATEGIC_MERGE_PATCH if !is_custom => Kind::Strategic,
@@ -37,7 +39,7 @@ pub(crate) fn patch(target: &Target<'_>, request: &Request, name: &str) -> Resul
         Err(error) => return Err(ApiError::bad_request(format!("error decoding patch: {error}"))),
     };
     let warnings = std::cell::RefCell::new(Vec::new());
-    let written = change(target, name, |current| {
+    let written = change(target, name, Owned::ByUpdate, |current| {
         let mut value = current.clone();
         kind.apply(target, &document, &mut value)?;
         if !value.is_object() {

@@ -54,13 +54,18 @@ pub(crate) fn has_finalizers(object: &Value) -> bool {
     object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
 }
 
-/// Sets the system fields of a new object (D-100). Its name is final.
-pub(crate) fn for_create(target: &Target<'_>, object: &mut Value, status_is_kept: bool) {
-    let resource = &target.served.resource;
+/// Drops what clients cannot set on create (D-100).
+pub(crate) fn wipe(object: &mut Value) {
     let fields = metadata(object);
     for field in WIPED {
         fields.shift_remove(*field);
     }
+}
+
+/// Sets the system fields of a new object (D-100). Its name is final.
+pub(crate) fn for_create(target: &Target<'_>, object: &mut Value) {
+    let resource = &target.served.resource;
+    let fields = metadata(object);
     fields.insert("uid".to_owned(), target.shared.random.uid().into());
     fields.insert("creationTimestamp".to_owned(), target.shared.clock.now_text().into());
     if resource.namespaced {
@@ -71,7 +76,7 @@ pub(crate) fn for_create(target: &Target<'_>, object: &mut Value, status_is_kept
     if has_generation(resource) {
         fields.insert("generation".to_owned(), 1.into());
     }
-    if status_is_apart(resource, target.served.version()) && !status_is_kept {
+    if status_is_apart(resource, target.served.version()) {
         remove(object, "status");
     }
     drop_empty_metadata(object);
@@ -126,7 +131,7 @@ fn has_generation(resource: &Resource) -> bool {
     resource.custom.is_some() || resource.has(GENERATION)
 }
 
-fn status_is_apart(resource: &Resource, version: &Version) -> bool {
+pub(crate) fn status_is_apart(resource: &Resource, version: &Version) -> bool {
     if resource.custom.is_some() { version.has_status() } else { resource.has(STATUS) }
 }
 

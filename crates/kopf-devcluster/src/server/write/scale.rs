@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::create::Owned;
 use super::prepare::{meta_text, remove};
 use super::{Target, update};
 use crate::machinery::cause::Cause;
@@ -98,7 +99,7 @@ pub(crate) fn write(target: &Target<'_>, request: &Request, name: &str) -> Resul
     let paths = paths(target);
     let is_patch = request.method == http::Method::PATCH;
     let body = if is_patch { None } else { Some(decode::object(request, "Scale")?.value) };
-    let written = update::change(target, name, |current| {
+    let written = update::change(target, name, Owned::ByUpdate, |current| {
         let scale = scale_of(&paths, current);
         let scale = match &body {
             Some(body) => body.clone(),

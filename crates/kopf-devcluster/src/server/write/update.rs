@@ -4,16 +4,20 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::create::Owned;
+use super::ownership::Ownership;
 use super::prepare::{has_finalizers, is_being_deleted, meta_text, metadata};
 use super::validate::{Checked, check_type, decoded};
 use super::{Target, Written, create, prepare, validate};
 use crate::machinery::cause::Cause;
+use crate::machinery::fieldset::managed;
 use crate::server::decode::Decoded;
 use crate::server::encode::seen;
 use crate::server::read::not_found;
 use crate::status::ApiError;
 use crate::store::{CreateError, Object, Stale};
 use crate::types::flags::{CREATE_ON_UPDATE, UNCONDITIONAL_UPDATE};
+use crate::types::strategy;
 
 /// Replaces an object by the one in a body, or creates it where the type permits.
 pub(crate) fn update(target: &Target<'_>, name: &str, body: Decoded) -> Result<Written, ApiError> {
@@ -26,7 +30,7 @@ pub(crate) fn update(target: &Target<'_>, name: &str, body: Decoded) -> Result<W
         return create_instead(target, value, warnings);
     }
     let unconditional = target.served.resource.has(UNCONDITIONAL_UPDATE);
-    let written = change(target, name, |_| {
+    let written = change(target, name, Owned::ByUpdate, |_| {
         if !unconditional && meta_text(&value, "resourceVersion").is_empty() {
             let cause =
                 Cause::invalid("metadata.resourceVersion", &0.into(), "must be specified for an update");
@@ -43,7 +47,7 @@ fn create_instead(
     mut warnings: Vec<String>,
 ) -> Result<Written, ApiError> {
     metadata(&mut value).shift_remove("resourceVersion");
-    warnings.extend(create::new_object(target, &mut value, false)?);
+    warnings.extend(create::new_object(target, &mut value, Owned::ByUpdate)?);
     let name = meta_text(&value, "name").to_owned();
     match create::commit(target, value) {
         Ok(object) => Ok(Written { object, created: true, warnings }),
@@ -80,6 +84,7 @@ pub(super) fn check_name(target: &Target<'_>, name: &str, value: &Value) -> Resu
 pub(crate) fn change(
     target: &Target<'_>,
     name: &str,
+    owned: Owned,
     make: impl Fn(&Value) -> Result<Value, ApiError>,
 ) -> Result<Written, ApiError> {
     let key = target.key(name);
@@ -89,7 +94,7 @@ pub(crate) fn change(
         let old = seen(target.served, &object.value);
         let new = make(&old)?;
         check_preconditions(target, name, &old, &new)?;
-        match change_to(target, &object, &old, new) {
+        match change_to(target, &object, &old, new, owned) {
             Ok(written) => return Ok(written),
             Err(Failed::Refused(error)) => return Err(error),
             Err(Failed::Stale) => {}
@@ -144,10 +149,15 @@ fn change_to(
     object: &Arc<Object>,
     old: &Value,
     mut new: Value,
+    owned: Owned,
 ) -> Result<Written, Failed> {
+    let mut warnings = validate::complete(target, &mut new, Some(old));
+    if owned == Owned::ByUpdate {
+        managed::update(Some(old), &mut new, &Ownership::of(target).writer());
+        drop_times_of_scale(&mut new);
+    }
     prepare::for_update(target, old, &mut new);
-    let mut warnings = validate::complete(target, &mut new, Some(old))?;
-    crate::types::strategy::on_update(target, &mut new, old)?;
+    strategy::on_update(target, &mut new, old);
     warnings.extend(validate::changed_object(target, &new, old)?);
     let written = |object| Written { object, created: false, warnings };
     let key = target.key(meta_text(old, "name"));
@@ -165,7 +175,8 @@ fn change_to(
     }
     let mut stored = validate::stored_form(target.served, new);
     metadata(&mut stored).insert("resourceVersion".to_owned(), meta_text(old, "resourceVersion").into());
-    if same(&stored, &object.value) {
+    managed::keep_times(&object.value, &mut stored);
+    if stored == object.value {
         return Ok(written(Arc::clone(object)));
     }
     if target.options.dry_run {
@@ -176,6 +187,14 @@ fn change_to(
     Ok(written(changed))
 }
 
+/// The real server loses the times of entries that come from `/scale`.
+fn drop_times_of_scale(object: &mut Value) {
+    let entries = object["metadata"]["managedFields"].as_array_mut().into_iter().flatten();
+    for entry in entries.filter(|entry| entry["subresource"] == "scale") {
+        prepare::remove(entry, "time");
+    }
+}
+
 /// Whether nothing but finalizers keeps an object whose deletion has begun: no grace period is left, and a namespace
 /// has been emptied.
 fn is_released(target: &Target<'_>, new: &Value) -> bool {
@@ -183,24 +202,4 @@ fn is_released(target: &Target<'_>, new: &Value) -> bool {
         return new["spec"]["finalizers"].as_array().is_none_or(Vec::is_empty);
     }
     new["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) == 0
-}
-
-/// Whether a write would change nothing; the times of managed fields do not count (D-109).
-fn same(new: &Value, old: &Value) -> bool {
-    if new == old {
-        return true;
-    }
-    let (mut new, mut old) = (new.clone(), old.clone());
-    for object in [&mut new, &mut old] {
-        for entry in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
-            prepare::remove(entry, "time");
-        }
-    }
-    if new["metadata"]["managedFields"].is_null() {
-        prepare::remove(&mut new["metadata"], "managedFields");
-    }
-    if old["metadata"]["managedFields"].is_null() {
-        prepare::remove(&mut old["metadata"], "managedFields");
-    }
-    new == old
 }

@@ -115,11 +115,7 @@ fn other_kind(target: &Target<'_>, kind: &str) -> ApiError {
 
 /// Brings an object into the form in which it is compared and stored: its type, its defaults. `old` is given for
 /// updates. Gives warnings.
-pub(crate) fn complete(
-    target: &Target<'_>,
-    value: &mut Value,
-    old: Option<&Value>,
-) -> Result<Vec<String>, ApiError> {
+pub(crate) fn complete(target: &Target<'_>, value: &mut Value, old: Option<&Value>) -> Vec<String> {
     let (resource, version) = (&target.served.resource, target.served.version());
     value["apiVersion"] = version.api_version.as_str().into();
     value["kind"] = resource.kind.as_str().into();
@@ -130,10 +126,11 @@ pub(crate) fn complete(
     if let Some(definition) = &version.definition {
         definition.apply_defaults(value);
     }
+    crate::types::strategy::apply_defaults(target, value);
     if old.is_none_or(|old| old["metadata"]["finalizers"] != value["metadata"]["finalizers"]) {
         warnings.extend(rules::warnings(&value["metadata"]));
     }
-    Ok(warnings)
+    warnings
 }
 
 /// Validates an object about to be created; gives warnings.

@@ -1,0 +1,194 @@
+//! PATCH with an apply configuration: server-side apply (D-158).
+
+use serde_json::Value;
+
+use super::create::{self, Owned};
+use super::ownership::Ownership;
+use super::prepare::{meta_text, metadata, remove};
+use super::update::{change, check_name};
+use super::validate::{Checked, decoded};
+use super::{Target, Written};
+use crate::machinery::cause::Cause;
+use crate::machinery::fieldset::apply::{Error, apply as merge};
+use crate::machinery::fieldset::managed::{Writer, decode_entries};
+use crate::server::Request;
+use crate::server::decode::{Decoded, go_type, yaml};
+use crate::server::read::not_found;
+use crate::status::ApiError;
+use crate::store::CreateError;
+
+/// The manager under which kubectl applies.
+const KUBECTL: &str = "kubectl";
+/// Where kubectl keeps what it has applied on the client's side.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Applies the configuration in the body: creates the object, or brings it to what the manager wants.
+pub(crate) fn apply(target: &Target<'_>, request: &Request, name: &str) -> Result<Written, ApiError> {
+    if request.query.text("fieldManager").is_none() {
+        let cause = Cause::required("fieldManager", "is required for apply patch");
+        return Err(ApiError::invalid_options("PatchOptions", &[cause]));
+    }
+    let is_forced = request.query.flag("force");
+    let Decoded { value: config, duplicates } = configuration(target, request, name)?;
+    loop {
+        let is_there = target.shared.store.get(&target.served.resource.store, &target.key(name)).is_some();
+        let written = match is_there {
+            true => change_by(target, name, &config, &duplicates, is_forced),
+            false => create_by(target, name, &config, &duplicates, is_forced),
+        };
+        match written {
+            // Created or deleted by somebody else in between: look again.
+            Err(error) if is_there && error.code() == 404 && target.subresource.is_none() => {}
+            Err(error) if !is_there && error.reason() == "AlreadyExists" => {}
+            written => return written,
+        }
+    }
+}
+
+/// The configuration, which must say what it is for.
+fn configuration(target: &Target<'_>, request: &Request, name: &str) -> Result<Decoded, ApiError> {
+    let (resource, version) = (&target.served.resource, target.served.version());
+    let decoded = yaml(&request.body)
+        .map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error}")))?;
+    let config = &decoded.value;
+    if !config.is_object() {
+        let found = go_type(config);
+        let message =
+            format!("error decoding YAML: json: cannot unmarshal {found} into Go value of type map");
+        return Err(ApiError::bad_request(message));
+    }
+    let text = |field: &str| config[field].as_str().unwrap_or_default();
+    for (field, shown) in [("kind", "Kind"), ("apiVersion", "apiVersion")] {
+        if text(field).is_empty() {
+            let body = String::from_utf8_lossy(&request.body);
+            let message = format!("error decoding YAML: Object '{shown}' is missing in '{}'", body.trim());
+            return Err(ApiError::bad_request(message));
+        }
+    }
+    if text("apiVersion") != version.api_version || text("kind") != resource.kind {
+        let message = format!("invalid object type: {}, Kind={}", text("apiVersion"), text("kind"));
+        return Err(ApiError::bad_request(message));
+    }
+    if !config["metadata"]["managedFields"].is_null() {
+        return Err(ApiError::bad_request("metadata.managedFields must be nil"));
+    }
+    check_name(target, name, config)?;
+    Ok(decoded)
+}
+
+/// What becomes of an object, or of nothing, by a configuration.
+fn merged(
+    target: &Target<'_>,
+    name: &str,
+    live: Option<&Value>,
+    config: &Value,
+    is_forced: bool,
+) -> Result<Value, ApiError> {
+    let ownership = Ownership::of(target);
+    // Preconditions are no fields that anybody owns.
+    let mut fields = config.clone();
+    for field in ["resourceVersion", "uid"] {
+        remove(&mut fields["metadata"], field);
+    }
+    let writer = ownership.writer();
+    let mut applied = merge(live, &fields, &writer, is_forced);
+    if let (Err(Error::Conflict { causes, .. }), Some(live)) = (&applied, live)
+        && is_upgrade(live, causes, &writer)
+    {
+        applied = merge(Some(live), &fields, &writer, true);
+    }
+    let applied = applied.map_err(|error| match error {
+        Error::Conflict { message, causes } => {
+            ApiError::new(409, "Conflict", message, None).with_causes(&causes)
+        }
+        Error::Unsuitable(why) => {
+            let (version, kind) = (&target.served.version().api_version, &target.served.resource.kind);
+            let place = format!("{}/{name}; {version}, Kind={kind}", target.namespace);
+            ApiError::new(500, "", format!("failed to create typed patch object ({place}): {why}"), None)
+        }
+    })?;
+    let mut object = applied.object;
+    for field in ["resourceVersion", "uid"] {
+        let said = meta_text(config, field);
+        match said.is_empty() {
+            true => metadata(&mut object).shift_remove(field),
+            false => metadata(&mut object).insert(field.to_owned(), said.into()),
+        };
+    }
+    Ok(object)
+}
+
+/// Whether all conflicts are with what kubectl itself has applied on the client's side, by the annotation that it keeps
+/// there, and what nobody has changed since (D-160).
+fn is_upgrade(live: &Value, conflicts: &[Cause], writer: &Writer<'_>) -> bool {
+    if writer.manager != KUBECTL {
+        return false;
+    }
+    let last = live["metadata"]["annotations"][LAST_APPLIED].as_str();
+    let Some(last) = last.and_then(|last| serde_json::from_str::<Value>(last).ok()).filter(Value::is_object)
+    else {
+        return false;
+    };
+    let stranger = Writer { manager: LAST_APPLIED, ..*writer };
+    let changed_since = match merge(Some(live), &last, &stranger, false) {
+        Err(Error::Conflict { causes, .. }) => causes,
+        Err(Error::Unsuitable(_)) => return false,
+        Ok(_) => Vec::new(),
+    };
+    let applied = merge(None, &last, &stranger, true).ok();
+    let entries =
+        applied.and_then(|applied| decode_entries(&applied.object["metadata"]["managedFields"]).ok());
+    let applied: Vec<String> = entries.into_iter().flatten().flat_map(|entry| entry.fields.paths()).collect();
+    conflicts.iter().all(|conflict| {
+        applied.contains(&conflict.field)
+            && !changed_since.iter().any(|changed| changed.field == conflict.field)
+    })
+}
+
+fn change_by(
+    target: &Target<'_>,
+    name: &str,
+    config: &Value,
+    duplicates: &[String],
+    is_forced: bool,
+) -> Result<Written, ApiError> {
+    let warnings = std::cell::RefCell::new(Vec::new());
+    let written = change(target, name, Owned::ByApply, |current| {
+        let value = merged(target, name, Some(current), config, is_forced)?;
+        let Checked { value, warnings: noticed } =
+            decoded(target, Decoded { value, duplicates: duplicates.to_vec() })?;
+        *warnings.borrow_mut() = noticed;
+        Ok(value)
+    })?;
+    Ok(Written { warnings: [warnings.into_inner(), written.warnings].concat(), ..written })
+}
+
+fn create_by(
+    target: &Target<'_>,
+    name: &str,
+    config: &Value,
+    duplicates: &[String],
+    is_forced: bool,
+) -> Result<Written, ApiError> {
+    if target.subresource.is_some() {
+        return Err(not_found(target.served, name));
+    }
+    let uid = meta_text(config, "uid");
+    if !uid.is_empty() {
+        let why = format!(
+            "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        );
+        return Err(ApiError::conflict(target.subject(name), &why));
+    }
+    create::check_place(target, config)?;
+    let mut value = merged(target, name, None, config, is_forced)?;
+    metadata(&mut value).shift_remove("resourceVersion");
+    let Checked { mut value, mut warnings } =
+        decoded(target, Decoded { value, duplicates: duplicates.to_vec() })?;
+    warnings.extend(create::new_object(target, &mut value, Owned::ByApply)?);
+    match create::commit(target, value) {
+        Ok(object) => Ok(Written { object, created: true, warnings }),
+        Err(CreateError::Exists(_)) => Err(ApiError::already_exists(target.subject(name), false)),
+        Err(CreateError::Refused(error)) => Err(error),
+    }
+}
