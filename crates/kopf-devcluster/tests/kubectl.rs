@@ -173,14 +173,36 @@ async fn kubectl_works_on_custom_resources() {
     assert!(!success, "{text}");
 }
 
-/// D-055: a definition and an object of it, in one file.
+/// D-055: kubectl validates kinds that it does not find in OpenAPI v3 by OpenAPI v2, so that it says what it says on a
+/// real cluster about a definition and an object of it in one file.
 #[tokio::test(flavor = "multi_thread")]
-async fn kubectl_applies_a_definition_and_its_objects_at_once() {
+async fn kubectl_applies_a_definition_and_its_objects_in_two_rounds() {
     let Some(kubectl) = Setup::start(false).await else { return };
     let both = format!("{DEFINITION}---\n{WIDGET}\n");
+    let (success, text) = kubectl.try_run(&["apply", "-f", "INPUT"], &both).await;
+    assert!(!success && text.contains("ensure CRDs are installed first"), "{text}");
     kubectl
-        .run_with("apply -f INPUT", &both, &["widgets.test.dev created", "widget.test.dev/a created"])
+        .run_with("apply -f INPUT", &both, &["widgets.test.dev unchanged", "widget.test.dev/a created"])
         .await;
+}
+
+/// D-158, D-160: server-side apply, alone and after client-side apply.
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_applies_server_side() {
+    let Some(kubectl) = Setup::start(false).await else { return };
+    kubectl.run_with("apply -f INPUT", DEFINITION, &["created"]).await;
+    kubectl.run_with("apply --server-side -f INPUT", WIDGET, &["serverside-applied"]).await;
+    kubectl.run("get wd a --show-managed-fields -o yaml", &["operation: Apply", "manager: kubectl"]).await;
+    kubectl.run("patch wd a --type=merge -p {\"spec\":{\"size\":1}}", &["patched"]).await;
+    let (success, text) = kubectl.try_run(&["apply", "--server-side", "-f", "INPUT"], WIDGET).await;
+    assert!(!success && text.contains("conflict with \"kubectl-patch\""), "{text}");
+    kubectl.run_with("apply --server-side --force-conflicts -f INPUT", WIDGET, &["serverside-applied"]).await;
+    let config = "{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {k: v}}";
+    kubectl.run_with("apply -f INPUT", config, &["created"]).await;
+    kubectl
+        .run_with("apply --server-side -f INPUT", &config.replace("k: v", "k: w"), &["serverside-applied"])
+        .await;
+    kubectl.run("get cm c -o jsonpath={.data.k}", &["w"]).await;
 }
 
 /// DEC-25: kubectl merges by its own types, so a second container keeps the first.

@@ -18,8 +18,6 @@ use runner::{Outcome, Runner};
 /// Scenarios that are known to fail.
 #[rustfmt::skip]
 const NOT_YET: &[&str] = &[
-    // Server-side apply and managed fields.
-    "DT-001", "DT-045", "DT-046", "DT-047", "DT-048", "DT-049", "DT-050", "DT-051", "DT-053", "DT-054",
     // Rules in CEL.
     "DT-104",
     // RBAC and credentials.
