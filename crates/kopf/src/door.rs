@@ -282,6 +282,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_call_goes_on_with_the_patch_that_it_comes_with() {
+        // W-CYC-008: the engine has put the results of earlier handlers into it.
+        let door = door(|patch: Patch| async move { patch.status(json!({"b": 2})) });
+        let mut call = call(1, handler("h", 1), body());
+        call.patch.merge.insert("status".to_owned(), json!({"a": 1}));
+        let finished = door.call(&Arc::new(Resource::default()), call).await;
+        assert_eq!(json!(finished.patch.merge), json!({"status": {"a": 1, "b": 2}}));
+    }
+
+    #[tokio::test]
+    async fn what_is_remembered_of_an_object_ends_with_it() {
+        let door = door(|count: Memo<AtomicU32>| async move { Json(count.fetch_add(1, Ordering::SeqCst)) });
+        let count = async |id| match start(&door, id).await.outcome {
+            Outcome::Succeeded(Some(count)) => count,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((count(1).await, count(2).await), (json!(0), json!(1)));
+        door.forget(1);
+        assert_eq!(count(3).await, json!(0));
+    }
+
+    #[tokio::test]
     async fn an_abandoned_call_leaves_nothing_behind() {
         let door = door(with_options(std::future::pending::<Result<(), Error>>));
         let mut running = start(&door, 1);

@@ -70,7 +70,14 @@ impl TestCluster {
     /// # Errors
     /// If the cluster does not start or refuses a definition. Errors of the operator come later: see [`stop`](Self::stop).
     pub async fn start(operator: Operator) -> Result<Self> {
-        let cluster = DevCluster::start().await?;
+        Self::start_on(DevCluster::start().await?, operator).await
+    }
+
+    /// The same on a cluster that is there already.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_on(cluster: DevCluster, operator: Operator) -> Result<Self> {
         install(&cluster, &operator).await?;
         let stop = CancellationToken::new();
         let running = operator.run_with(Connection::service(cluster.service()), stop.clone());
@@ -115,8 +122,17 @@ impl TestCluster {
     /// # Errors
     /// Why the operator has failed, if it has.
     pub async fn stop(self) -> Result {
+        self.stop_operator().await.map(drop)
+    }
+
+    /// Stops the operator in order, and leaves the cluster, to start another operator on it.
+    ///
+    /// # Errors
+    /// As [`stop`](Self::stop).
+    pub async fn stop_operator(self) -> Result<DevCluster> {
         drop(self.stop);
-        Ok(self.operator.await??)
+        self.operator.await??;
+        Ok(self.cluster)
     }
 }
 

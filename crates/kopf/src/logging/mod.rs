@@ -44,7 +44,7 @@ pub enum Verbosity {
     Normal,
     /// DEBUG and above, of the operator and the engine.
     Verbose,
-    /// DEBUG and above, of the HTTP libraries too.
+    /// DEBUG and above, of the HTTP libraries and the dev cluster too.
     Debug,
 }
 
@@ -66,7 +66,9 @@ impl LogOptions {
         match self.verbosity {
             Verbosity::Quiet => "warn",
             Verbosity::Normal => "info",
-            Verbosity::Verbose => "debug,h2=info,hyper=info,hyper_util=info,kube=info,rustls=info,tower=info",
+            Verbosity::Verbose => {
+                "debug,h2=info,hyper=info,hyper_util=info,kopf_devcluster=info,kube=info,rustls=info,tower=info"
+            }
             Verbosity::Debug => "debug",
         }
     }
