@@ -12,6 +12,7 @@
 //! - [`selector`]: label and field selectors;
 //! - [`merge_patch`], [`json_patch`]: the patches that need no knowledge of types;
 //! - [`types`], [`object_meta`], [`normalize`]: Kubernetes' own types and how their values are written;
+//! - [`defaults`]: what built-in types fill in;
 //! - [`protobuf`]: bodies in protobuf as JSON;
 //! - [`schema`]: the schemas of custom resources;
 //! - [`strategic`]: the patches that know the built-in types;
@@ -26,6 +27,7 @@
 #![cfg_attr(test, allow(clippy::needless_pass_by_value, reason = "helpers of tests take what json! makes"))]
 
 pub(crate) mod cause;
+pub(crate) mod defaults;
 pub(crate) mod fieldset;
 mod json;
 pub(crate) mod json_patch;

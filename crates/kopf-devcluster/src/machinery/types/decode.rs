@@ -33,16 +33,17 @@ pub(crate) fn decode(value: &Value, id: TypeId, path: &str) -> Result<Decoded, S
     let Value::Object(fields) = value else {
         return Err(type_error(value, id.name(), path, &format!("v1.{}", id.name())));
     };
-    let mut decoded = Map::new();
-    for name in ["kind", "apiVersion"] {
-        // Metadata has no such fields; objects do, though the tables do not say so.
-        if let (Some(text), None) = (fields.get(name), id.field(name)) {
-            decoded.insert(name.to_owned(), text.clone());
-        }
-    }
+    // Metadata has no such fields; objects do, though the tables do not say so.
+    let mut decoded = type_meta(fields, id);
     decoder.decode_fields(fields, id, path, &mut decoded)?;
     decoder.report_unknown(fields, id, path, &["kind", "apiVersion"]);
     Ok(Decoded { value: Value::Object(decoded), unknown: decoder.unknown })
+}
+
+/// `kind` and `apiVersion`, unless the type has such fields of its own.
+fn type_meta(fields: &Map<String, Value>, id: TypeId) -> Map<String, Value> {
+    let own = ["kind", "apiVersion"].into_iter().filter(|name| id.field(name).is_none());
+    own.filter_map(|name| Some((name.to_owned(), fields.get(name)?.clone()))).collect()
 }
 
 struct Decoder {
@@ -60,9 +61,10 @@ impl Decoder {
         let Value::Object(fields) = value else {
             return Err(type_error(value, owner, path, &format!("v1.{}", id.name())));
         };
-        let mut decoded = Map::new();
+        let is_kind = id.get().is_kind;
+        let mut decoded = if is_kind { type_meta(fields, id) } else { Map::new() };
         self.decode_fields(fields, id, path, &mut decoded)?;
-        self.report_unknown(fields, id, path, &[]);
+        self.report_unknown(fields, id, path, if is_kind { &["kind", "apiVersion"] } else { &[] });
         Ok(Value::Object(decoded))
     }
 

@@ -14,6 +14,11 @@ pub(crate) fn of_kind(group: &str, version: &str, kind: &str) -> Option<TypeId> 
     table::TABLE.find(scope(group, version)?, kind)
 }
 
+/// A type of the tables, by the table (e.g. `core`) and its name. For data that speaks of types.
+pub(super) fn find(scope: &str, name: &str) -> Option<TypeId> {
+    table::TABLE.find(scope, name)
+}
+
 /// The type of `metadata`.
 pub(crate) fn object_meta() -> TypeId {
     table::TABLE.find("meta", "ObjectMeta").expect("the tables have it, as a test shows")

@@ -18,7 +18,8 @@
 //! - `merge` or `merge=KEY`: lists are united by strategic merge patches, `retain` and `replace`: the other
 //!   strategies;
 //! - `set`, `keys=A,B`: the list type of apply; other lists are atomic;
-//! - `atomic`, on a field or a type: maps and structs owned as a whole.
+//! - `atomic`, on a field or a type: maps and structs owned as a whole;
+//! - `kind`, on a type: it keeps its `apiVersion` and `kind` where it stands in another type.
 //!
 //! The facts are those of the packages `k8s.io/api`, `k8s.io/apimachinery`, `k8s.io/apiextensions-apiserver`
 //! and `k8s.io/kube-aggregator` of Kubernetes 1.37.
@@ -38,6 +39,8 @@ pub(crate) struct Type {
     pub(crate) name: String,
     /// Whether it is owned and compared as a whole.
     pub(crate) is_atomic: bool,
+    /// Whether it has `apiVersion` and `kind` where it stands in another type.
+    pub(crate) is_kind: bool,
     pub(crate) fields: Vec<Field>,
 }
 
@@ -115,7 +118,7 @@ pub(crate) enum Shape {
 #[derive(Debug)]
 pub(super) struct Table {
     types: Vec<Type>,
-    ids: HashMap<(&'static str, String), TypeId>,
+    ids: HashMap<&'static str, HashMap<&'static str, TypeId>>,
 }
 
 const FILES: &[(&str, &str)] = &[
@@ -170,8 +173,8 @@ impl std::fmt::Debug for TypeId {
 }
 
 impl Table {
-    pub(super) fn find(&self, scope: &'static str, name: &str) -> Option<TypeId> {
-        self.ids.get(&(scope, name.to_owned())).copied()
+    pub(super) fn find(&self, scope: &str, name: &str) -> Option<TypeId> {
+        self.ids.get(scope)?.get(name).copied()
     }
 
     fn load() -> Self {
@@ -181,9 +184,13 @@ impl Table {
         for (scope, text) in FILES {
             for line in lines(text).filter(|line| !line.starts_with(' ')) {
                 let (name, attribute) = line.split_once(' ').unwrap_or((line, ""));
-                table.ids.insert((scope, name.to_owned()), TypeId(table.types.len()));
-                let is_atomic = attribute == "atomic";
-                table.types.push(Type { name: name.to_owned(), is_atomic, fields: Vec::new() });
+                table.ids.entry(scope).or_default().insert(name, TypeId(table.types.len()));
+                table.types.push(Type {
+                    name: name.to_owned(),
+                    is_atomic: attribute == "atomic",
+                    is_kind: attribute == "kind",
+                    fields: Vec::new(),
+                });
             }
         }
         let mut next = 0;
@@ -280,7 +287,9 @@ mod tests {
     #[test]
     fn the_tables_are_well_formed() {
         assert!(TABLE.types.len() > 400);
-        for ((scope, name), id) in &TABLE.ids {
+        let types =
+            TABLE.ids.iter().flat_map(|(scope, types)| types.iter().map(move |(name, id)| (scope, name, id)));
+        for (scope, name, id) in types {
             let mut numbers: Vec<_> = id.get().fields.iter().map(|field| field.number).collect();
             numbers.sort_unstable();
             let count = numbers.len();
