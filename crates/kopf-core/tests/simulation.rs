@@ -78,13 +78,21 @@ enum Happening {
     /// A process is told.
     Tell(u64, Input),
     /// A request of a process reaches the server, with the work that is finished if it is accepted.
-    Serve(u64, Request, Vec<String>),
+    Serve(u64, Request, Vec<Ended>),
     /// A new process begins.
     Start,
 }
 
 /// The shortest time that anything takes.
 const MOMENT: SignedDuration = SignedDuration::from_millis(1);
+
+/// A handler that has succeeded or failed for good.
+#[derive(Debug)]
+struct Ended {
+    id: String,
+    /// What it has worked on, and the essence it has seen; none if a limit was hit before the call.
+    work: Option<(String, Option<Value>)>,
+}
 
 /// Where it was accepted that work is finished.
 #[derive(Debug)]
@@ -124,10 +132,10 @@ struct World {
     /// What handlers are working on: by id, with the essence they see.
     working: BTreeMap<String, (String, Option<Value>)>,
     /// Work that has ended, and was not accepted yet.
-    ended: Vec<String>,
+    ended: Vec<Ended>,
     /// Work that is never to be done again.
     finished: BTreeMap<String, Finish>,
-    /// The last essence that each handler has finished with.
+    /// The last essence that each handler has finished with, as far as the server has accepted it. None: a limit was hit.
     seen: BTreeMap<String, Option<Value>>,
     violation: Option<String>,
     /// The course is written down.
@@ -445,11 +453,9 @@ impl World {
             Ending::Unfinished | Ending::Temporary(_) | Ending::Retried(..) | Ending::Cancelled
         );
         let id = subject.id.to_string();
-        if let Some((work, new)) = self.working.remove(&id).filter(|_| is_final) {
-            self.ended.push(work);
-            self.seen.insert(id, new);
-        } else if is_final {
-            self.seen.insert(id, None); // A limit was hit before the call.
+        let work = self.working.remove(&id);
+        if is_final {
+            self.ended.push(Ended { id, work });
         }
     }
 
@@ -463,7 +469,7 @@ impl World {
     }
 
     /// A request reaches the server, also if its sender is gone.
-    fn serve(&mut self, process: u64, request: &Request, carried: Vec<String>) {
+    fn serve(&mut self, process: u64, request: &Request, carried: Vec<Ended>) {
         let fate = if self.is_calm() { 0 } else { self.random.below(100) };
         let mut is_refused = (80..96).contains(&fate) || self.server.object().is_none();
         let answer = match fate {
@@ -479,8 +485,12 @@ impl World {
             }
         };
         if !is_refused {
-            let finish = || Finish { process, version: self.server.version() };
-            self.finished.extend(carried.into_iter().map(|work| (work, finish())));
+            for Ended { id, work } in carried {
+                let (work, essence) = work.unzip();
+                self.seen.insert(id, essence.flatten());
+                let finish = Finish { process, version: self.server.version() };
+                self.finished.extend(work.map(|work| (work, finish)));
+            }
         } else if process == self.process {
             self.ended.splice(0..0, carried);
         }
