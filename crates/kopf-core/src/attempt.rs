@@ -57,7 +57,10 @@ impl Children {
     /// None that is known to be unfinished.
     #[must_use]
     pub fn none(cause: &Cause, id: &HandlerId) -> Self {
-        Self { pending: false, waits: cause.waits.get(id).copied().unwrap_or_default() }
+        Self {
+            pending: false,
+            waits: cause.waits.as_ref().and_then(|waits| waits.get(id)).copied().unwrap_or_default(),
+        }
     }
 }
 

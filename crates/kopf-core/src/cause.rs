@@ -35,8 +35,8 @@ pub struct Cause {
     /// From `old` to `new`.
     pub diff: Arc<Diff>,
     /// Attempts of this object's handlers that have ended with unfinished sub-handlers, as far as this process knows. They are
-    /// not the handlers' own (DEC-15).
-    pub waits: Arc<HashMap<HandlerId, u32>>,
+    /// not the handlers' own (DEC-15). None = none.
+    pub waits: Option<Arc<HashMap<HandlerId, u32>>>,
 }
 
 impl Cause {

@@ -209,7 +209,7 @@ mod tests {
             old: old.map(Arc::new),
             new: Some(Arc::new(new)),
             diff: Arc::default(),
-            waits: Arc::default(),
+            waits: None,
         }
     }
 

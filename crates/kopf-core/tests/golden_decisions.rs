@@ -114,7 +114,7 @@ fn selections_are_those_of_upstream() {
             old: old.map(Arc::new),
             new: new.map(Arc::new),
             diff: Arc::new(diff),
-            waits: Arc::default(),
+            waits: None,
         };
         let selected = select::changing(&handlers, &cause).unwrap();
         Ok(json!({

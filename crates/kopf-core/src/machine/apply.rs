@@ -31,7 +31,7 @@ const FINAL: [u16; 3] = [400, 413, UNPROCESSABLE];
 /// A write that is under way.
 #[derive(Clone, Debug)]
 pub(super) struct Write {
-    pub(super) cycle: Cycle,
+    pub(super) cycle: Box<Cycle>,
     /// The requests to be sent, in order.
     parts: VecDeque<Part>,
     /// The request that is under way.
@@ -69,7 +69,7 @@ enum Part {
 
 impl Write {
     /// The write of a patch at the end of a cycle.
-    pub(super) fn new(cycle: Cycle, patch: Patch, resource: &Resource) -> Self {
+    pub(super) fn new(cycle: Box<Cycle>, patch: Patch, resource: &Resource) -> Self {
         let has_functions = !cycle.patch.transforms.is_empty() || cycle.finalizer.is_some();
         let mut parts = merge_parts(patch.merge, resource);
         parts.extend(has_functions.then_some(Part::Functions));
@@ -175,7 +175,7 @@ impl Machine {
                 part => {
                     let body = self.announce(&part, &write.freshest);
                     let request = Request {
-                        id: self.next_request(),
+                        id: RequestId(self.next_number()),
                         subresource: part.is_for_subresource(resource).then_some("status"),
                         body,
                     };
@@ -239,8 +239,9 @@ impl Machine {
     /// Whether functions were refused for this very version before: then it is not for a newer one.
     fn is_refused_again(&mut self, write: &Write) -> bool {
         let version = write.freshest.resource_version();
-        let is_again = version.is_some() && self.memory.refused.as_deref() == version;
-        self.memory.refused = version.filter(|_| !is_again).map(str::to_owned);
+        let left_over = self.memory.left_over.get_or_insert_default();
+        let is_again = version.is_some() && left_over.refused.as_deref() == version;
+        left_over.refused = version.filter(|_| !is_again).map(str::to_owned);
         is_again && !write.cycle.patch.transforms.is_empty()
     }
 
@@ -293,13 +294,12 @@ impl Machine {
             return Phase::Idle;
         }
         cycle.event.object = freshest;
-        if is_left_over {
-            self.memory.left_over = transforms;
-        } else {
-            self.memory.refused = None;
+        match &mut self.memory.left_over {
+            Some(left_over) if is_left_over => left_over.transforms = transforms,
+            left_over => *left_over = None,
         }
         if let Some(cycle) = postponed {
-            return Phase::Begun(*cycle);
+            return Phase::Begun(cycle);
         }
         if is_left_over {
             return self.retry_functions(cycle, turn);
@@ -328,22 +328,25 @@ impl Machine {
             return true;
         }
         let timeout = SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
-        self.memory.expected = Some(Expected {
+        self.memory.expected = Some(Box::new(Expected {
             version: (!is_released(object)).then(|| version.to_owned()),
             until: turn.now.checked_add(timeout).unwrap_or(Timestamp::MAX),
             changes: Arc::new(changes),
-        });
+        }));
         true
     }
 
     /// Applies functions again that have met a newer version: when its event comes, or after a pause if none does.
-    fn retry_functions(&mut self, cycle: Cycle, turn: Turn<'_>) -> Phase {
+    fn retry_functions(&mut self, cycle: Box<Cycle>, turn: Turn<'_>) -> Phase {
         if cycle.is_pressed {
             return Phase::Idle;
         }
         let delays = &turn.plan.settings.queueing.error_delays;
-        let delay =
-            delays.get(self.memory.failures).or(delays.last()).copied().unwrap_or(Duration::from_secs(1));
+        let delay = delays
+            .get(self.memory.failures as usize)
+            .or(delays.last())
+            .copied()
+            .unwrap_or(Duration::from_secs(1));
         let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::MAX);
         self.memory.failures += 1;
         let cycle = self.repetition(cycle);
@@ -351,11 +354,16 @@ impl Machine {
     }
 
     /// A newer event comes while a write waits to be sent again.
-    pub(super) fn supersede_write(&mut self, mut write: Write, mut cycle: Cycle, turn: Turn<'_>) -> Phase {
+    pub(super) fn supersede_write(
+        &mut self,
+        mut write: Write,
+        mut cycle: Box<Cycle>,
+        turn: Turn<'_>,
+    ) -> Phase {
         let object = cycle.event.object.clone();
         let version = object.resource_version().unwrap_or_default();
         if write.versions.iter().any(|own| own == version) || write.accept_shown(&object) {
-            write.postponed = Some(Box::new(cycle));
+            write.postponed = Some(cycle);
             return Phase::Applying(Box::new(write));
         }
         // Another writer was faster. What handlers have finished stays finished, what they wanted to change is theirs to redo.

@@ -3,7 +3,7 @@
 //! A cycle that saw the object as it was before the own write would run handlers again that have just finished. Versions are
 //! opaque: they are compared by equality, and put in order only by the order in which the stream has shown them.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -28,51 +28,46 @@ pub(super) struct Expected {
     pub(super) changes: Arc<Changes>,
 }
 
-/// The versions that the stream has shown, oldest first: from that of the last processed event to the newest.
+/// The versions that the stream has shown: that of the last processed event, and those after it, oldest first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
-    versions: VecDeque<String>,
+    processed: Option<Box<str>>,
+    newer: Vec<Box<str>>,
     /// The versions are told as they arrive; else they are noted as their events are processed.
     is_told: bool,
-    processed: Option<String>,
 }
 
 impl Seen {
     /// Notes a version as it arrives.
     pub(super) fn observe(&mut self, version: &str) {
         self.is_told = true;
-        self.push(version);
+        if self.newer.last().is_some_and(|last| **last == *version) {
+            return;
+        }
+        if self.newer.len() == MOST_VERSIONS {
+            self.newer.remove(0);
+        }
+        self.newer.push(version.into());
     }
 
     /// Notes a version as its event is processed; gives whether an expected one was shown not later.
     pub(super) fn process(&mut self, version: &str, expected: Option<&str>) -> bool {
-        if !self.is_told {
-            self.push(version);
-        }
-        let mut passed = match self.versions.iter().position(|seen| seen == version) {
-            Some(position) => self.versions.drain(..position),
-            None => self.versions.drain(..0),
+        let count = match self.newer.iter().position(|seen| **seen == *version) {
+            Some(position) => position + 1,
+            // Not told of: if others are, this one is older than all of them.
+            None => 0,
         };
-        let is_reached =
-            expected.is_some_and(|expected| expected == version || passed.any(|seen| seen == expected));
-        drop(passed);
-        self.processed = Some(version.to_owned());
+        let is_reached = expected.is_some_and(|expected| {
+            expected == version || self.newer[..count].iter().any(|seen| **seen == *expected)
+        });
+        self.newer.drain(..count);
+        self.processed = Some(version.into());
         is_reached
     }
 
     /// Whether this is the version of the last processed event.
     pub(super) fn is_last(&self, version: &str) -> bool {
         self.processed.as_deref() == Some(version)
-    }
-
-    fn push(&mut self, version: &str) {
-        if self.versions.back().is_some_and(|last| last == version) {
-            return;
-        }
-        if self.versions.len() == MOST_VERSIONS {
-            self.versions.pop_front();
-        }
-        self.versions.push_back(version.to_owned());
     }
 }
 
@@ -87,7 +82,7 @@ impl Machine {
     }
 
     /// Lets the handlers run, or wait until the object is as it was written.
-    pub(super) fn await_consistency(&mut self, mut cycle: Cycle, turn: Turn<'_>) -> Phase {
+    pub(super) fn await_consistency(&mut self, mut cycle: Box<Cycle>, turn: Turn<'_>) -> Phase {
         let expected = self.memory.expected.as_ref();
         let Some(until) = expected.map(|expected| expected.until) else { return Phase::Consistent(cycle) };
         if until <= turn.now {
@@ -102,7 +97,7 @@ impl Machine {
     }
 
     /// Waits for the own write to be seen, but not for ever.
-    pub(super) fn wait(&mut self, cycle: Cycle, until: Timestamp) -> Phase {
+    pub(super) fn wait(&mut self, cycle: Box<Cycle>, until: Timestamp) -> Phase {
         self.wake_at(until);
         Phase::Waiting(cycle, until)
     }
@@ -110,7 +105,7 @@ impl Machine {
     /// Decides about an object after the time to wait for the own write is over. The stream may just be slow: only an object
     /// that shows what was written is taken for what it is now. Into another, the same is written again, which gives its
     /// newest version.
-    pub(super) fn recheck(&mut self, mut cycle: Cycle, turn: Turn<'_>) -> Result<Phase, ErrorInfo> {
+    pub(super) fn recheck(&mut self, mut cycle: Box<Cycle>, turn: Turn<'_>) -> Result<Phase, ErrorInfo> {
         let expected = self.memory.expected.as_ref().filter(|expected| expected.until <= turn.now);
         let Some(expected) = expected else { return Ok(resumed(cycle)) };
         if expected.version.is_none() {
@@ -133,6 +128,6 @@ impl Machine {
 }
 
 /// Where a cycle goes on: at its handlers if they were to run when it had to wait, else at the beginning.
-fn resumed(cycle: Cycle) -> Phase {
+fn resumed(cycle: Box<Cycle>) -> Phase {
     if cycle.cause.is_some() { Phase::Consistent(cycle) } else { Phase::Begun(cycle) }
 }

@@ -5,7 +5,7 @@ use std::{mem, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    Call, Machine, Output, Turn,
+    Call, CallId, Machine, Output, Turn,
     apply::Write,
     changes::deliver,
     phase::{Cycle, Phase, Progress, Running},
@@ -28,8 +28,10 @@ use crate::{
 
 impl Machine {
     /// Runs the event handlers, all at once (W-CYC-007).
-    pub(super) fn watch(&mut self, mut cycle: Cycle, turn: Turn<'_>) -> Result<Phase, ErrorInfo> {
-        cycle.patch.transforms.append(&mut self.memory.left_over);
+    pub(super) fn watch(&mut self, mut cycle: Box<Cycle>, turn: Turn<'_>) -> Result<Phase, ErrorInfo> {
+        if let Some(left_over) = &mut self.memory.left_over {
+            cycle.patch.transforms.append(&mut left_over.transforms);
+        }
         cycle.is_carrying |= !cycle.patch.is_empty() || !cycle.changes.is_empty();
         if mem::replace(&mut cycle.event.is_watched, true) {
             return Ok(Phase::Watched(cycle));
@@ -40,7 +42,7 @@ impl Machine {
             .into_iter()
             .map(|handler| {
                 let call = Call {
-                    id: self.next_call(),
+                    id: CallId(self.next_number()),
                     handler: handler.clone(),
                     cause: cause.clone(),
                     retry: 0,
@@ -60,7 +62,7 @@ impl Machine {
     /// Finishes a call of an event handler. Whatever happened, it is not tried again (A-ERR-010).
     pub(super) fn end_watching(
         &mut self,
-        mut cycle: Cycle,
+        mut cycle: Box<Cycle>,
         mut running: Vec<Running>,
         finished: super::intake::Finished,
         turn: Turn<'_>,
@@ -83,7 +85,7 @@ impl Machine {
     }
 
     /// Detects the cause, and decides about the finalizer (W-CAU, W-FIN).
-    pub(super) fn detect(&mut self, mut cycle: Cycle, turn: Turn<'_>) -> Result<Phase, ErrorInfo> {
+    pub(super) fn detect(&mut self, mut cycle: Box<Cycle>, turn: Turn<'_>) -> Result<Phase, ErrorInfo> {
         for (id, result) in mem::take(&mut cycle.results) {
             deliver(&id, &result, &mut cycle.patch.merge);
         }
@@ -104,7 +106,7 @@ impl Machine {
     }
 
     /// Ends the deciding part: the finalizer is removed if all is done, then everything is written at once.
-    pub(super) fn close(&mut self, mut cycle: Cycle, turn: Turn<'_>) -> Result<Phase, ErrorInfo> {
+    pub(super) fn close(&mut self, mut cycle: Box<Cycle>, turn: Turn<'_>) -> Result<Phase, ErrorInfo> {
         if cycle.is_deleted() {
             self.emit(Output::Forget);
             return Ok(Phase::Gone);

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    Call, Machine, Output, Post, Turn,
+    Call, CallId, Machine, Output, Post, Turn,
     changes::{Changes, CycleEssence, deliver},
     cycle::is_restored,
     intake::Finished,
@@ -33,7 +33,7 @@ use crate::{
 /// The run of the state-changing handlers of a cycle.
 #[derive(Clone, Debug)]
 pub(super) struct Handling {
-    pub(super) cycle: Cycle,
+    pub(super) cycle: Box<Cycle>,
     cause: Arc<Cause>,
     state: State,
     /// Handlers that are to run in this cycle.
@@ -55,7 +55,7 @@ impl Handling {
     }
 
     /// The cycle as it is left if it cannot go on: with the progress of the handlers that have run.
-    pub(super) fn abandon(mut self, plan: &Plan) -> Cycle {
+    pub(super) fn abandon(mut self, plan: &Plan) -> Box<Cycle> {
         if self.has_run {
             let changed = self.state.changed(&*plan.progress);
             self.cycle.changes.records.extend(changed.map(|(id, record)| (id.clone(), Some(record))));
@@ -66,7 +66,11 @@ impl Handling {
 
 impl Machine {
     /// Selects the handlers for the cause, and those that run in this cycle.
-    pub(super) fn open_handling(&mut self, mut cycle: Cycle, turn: Turn<'_>) -> Result<Phase, ErrorInfo> {
+    pub(super) fn open_handling(
+        &mut self,
+        mut cycle: Box<Cycle>,
+        turn: Turn<'_>,
+    ) -> Result<Phase, ErrorInfo> {
         let Some(cause) = cycle.cause.clone() else { return Ok(Phase::Closing(cycle)) };
         let Some(reason) = cause.reason else { return Ok(Phase::Closing(cycle)) };
         cycle.progress = Progress::Done;
@@ -128,7 +132,7 @@ impl Machine {
                 continue;
             }
             let call = Call {
-                id: self.next_call(),
+                id: CallId(self.next_number()),
                 handler: handler.clone(),
                 cause: match handler.field() {
                     Some(field) => Arc::new(handling.cause.reduced(field)),
@@ -237,7 +241,7 @@ impl Machine {
         turn: Turn<'_>,
     ) -> Result<(), ErrorInfo> {
         self.memory.fully_handled = true;
-        self.memory.waits = Arc::default();
+        self.memory.waits = None;
         if cause.reason == Some(Reason::Delete) {
             // The records go with the object. To remove them first would leave it, after a crash between the two requests, as
             // if its deletion had not been handled. So they are written if anything is, and left as they are if nothing is.
@@ -358,7 +362,8 @@ impl Machine {
 
     /// Counts an attempt that has ended with unfinished sub-handlers (DEC-15).
     fn count_wait(&mut self, id: &HandlerId) {
-        *Arc::make_mut(&mut self.memory.waits).entry(id.clone()).or_default() += 1;
+        let waits = self.memory.waits.get_or_insert_default();
+        *Arc::make_mut(waits).entry(id.clone()).or_default() += 1;
     }
 
     /// Posts a Kubernetes Event about the progress (DEC-12).

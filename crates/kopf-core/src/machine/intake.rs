@@ -45,8 +45,7 @@ impl Machine {
         }
         self.memory.noticed.get_or_insert(event.event_type);
         self.see(&event.object);
-        self.memory.cycles += 1;
-        let cycle = Cycle::new(self.memory.cycles, event, is_pressed);
+        let cycle = Cycle::new(self.next_number(), event, is_pressed);
         match phase {
             Phase::Sleeping(sleep) => {
                 self.debug(Line::SleepInterrupted(sleep.left(turn.now)));

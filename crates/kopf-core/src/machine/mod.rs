@@ -186,7 +186,7 @@ pub struct Machine {
     outputs: Vec<Output>,
 }
 
-/// What outlives a cycle. A restart begins with none of it.
+/// What outlives a cycle. A restart begins with none of it. Small: there is one for every object of the cluster.
 #[derive(Clone, Debug, Default)]
 struct Memory {
     /// The first event; the type is none if the object was noticed in a listing.
@@ -196,22 +196,28 @@ struct Memory {
     /// All is done for the deletion; the finalizer is to be removed, whatever comes.
     released: bool,
     /// Attempts of handlers that have ended with unfinished sub-handlers (DEC-15).
-    waits: Arc<HashMap<HandlerId, u32>>,
+    waits: Option<Arc<HashMap<HandlerId, u32>>>,
     /// Functions of handlers that have met a newer version of the object, to be applied again (W-PAT-008).
-    left_over: Vec<Arc<dyn Transform>>,
-    /// The version of the object for which functions were refused last.
-    refused: Option<String>,
+    left_over: Option<Box<LeftOver>>,
     /// The versions that the stream has shown lately.
     seen: Seen,
     /// The own write that the stream has not shown yet.
-    expected: Option<Expected>,
+    expected: Option<Box<Expected>>,
     /// Unexpected errors in a row (W-THR-006).
-    failures: usize,
+    failures: u32,
     /// The operator stops.
     stopping: bool,
-    cycles: u64,
-    calls: u64,
-    requests: u64,
+    /// The last number given to a cycle, a call, or a request.
+    number: u64,
+}
+
+/// Functions that the server has refused.
+#[derive(Clone, Debug, Default)]
+struct LeftOver {
+    /// What is to be applied again.
+    transforms: Vec<Arc<dyn Transform>>,
+    /// The version of the object for which they were refused.
+    refused: Option<String>,
 }
 
 /// What every part of a step reads.
@@ -244,7 +250,8 @@ impl Machine {
     #[must_use]
     pub fn has_plugins(&self) -> bool {
         let pending = self.phase.patches().flat_map(|patch| &patch.transforms);
-        pending.chain(&self.memory.left_over).any(|transform| transform.is_plugin())
+        let left_over = self.memory.left_over.iter().flat_map(|left| &left.transforms);
+        pending.chain(left_over).any(|transform| transform.is_plugin())
     }
 
     /// Tells of a version of the object that the stream has just shown, in the order of the stream, and before its event is
@@ -311,13 +318,9 @@ impl Machine {
         self.log(Log::local(Level::Debug, line));
     }
 
-    fn next_call(&mut self) -> CallId {
-        self.memory.calls += 1;
-        CallId(self.memory.calls)
-    }
-
-    fn next_request(&mut self) -> RequestId {
-        self.memory.requests += 1;
-        RequestId(self.memory.requests)
+    /// A number that nothing else of this machine has.
+    fn next_number(&mut self) -> u64 {
+        self.memory.number += 1;
+        self.memory.number
     }
 }

@@ -22,25 +22,25 @@ pub(super) enum Phase {
     #[default]
     Idle,
     /// An event is to be processed. → `Watching`, `Watched`.
-    Begun(Cycle),
+    Begun(Box<Cycle>),
     /// *Waits.* Event handlers run. → `Watched` (the last has finished).
-    Watching(Cycle, Vec<Running>),
+    Watching(Box<Cycle>, Vec<Running>),
     /// Event handlers are done; the cause is to be detected. → `Waiting`, `Overdue`, `Consistent`, `Closing`.
-    Watched(Cycle),
+    Watched(Box<Cycle>),
     /// *Waits* until the own write is seen in the stream. → `Begun` (event), `Overdue` (time).
-    Waiting(Cycle, Timestamp),
+    Waiting(Box<Cycle>, Timestamp),
     /// The own write was not seen in time. → `Consistent`, `Begun`, `Idle`.
-    Overdue(Cycle),
+    Overdue(Box<Cycle>),
     /// The object is as we have written it; its handlers are to be selected. → `Handling`, `Closing`.
-    Consistent(Cycle),
+    Consistent(Box<Cycle>),
     /// State-changing handlers run; *waits* while one does. → `Closing`.
     Handling(Box<Handling>),
     /// All is decided; the patch is to be made. → `Applying`, `Sleeping`, `Touching`, `Idle`, `Gone`.
-    Closing(Cycle),
+    Closing(Box<Cycle>),
     /// *Waits* for delayed handlers. → `Begun` (event), `Touching` (time).
     Sleeping(Box<Sleep>),
     /// The object is to be touched, so that its event continues the work. → `Applying`, `Begun`.
-    Touching(Cycle),
+    Touching(Box<Cycle>),
     /// Requests are sent one after another; *waits* while one is under way. → `Waiting`, `Begun`, `Idle`.
     Applying(Box<Write>),
     /// *Waits* after an error, for a time or, if none is set, for an event. → what failed (time), `Begun` (event).
@@ -137,8 +137,8 @@ impl Phase {
 }
 
 impl Cycle {
-    pub(super) fn new(number: u64, event: Event, is_pressed: bool) -> Self {
-        Self {
+    pub(super) fn new(number: u64, event: Event, is_pressed: bool) -> Box<Self> {
+        Box::new(Self {
             number,
             event,
             is_pressed,
@@ -149,7 +149,7 @@ impl Cycle {
             finalizer: None,
             cause: None,
             progress: Progress::default(),
-        }
+        })
     }
 
     pub(super) fn is_deleted(&self) -> bool {

@@ -20,7 +20,7 @@ const LONGEST_SLEEP: SignedDuration = SignedDuration::from_secs(600);
 /// Sleeping for delayed handlers.
 #[derive(Clone, Debug)]
 pub(super) struct Sleep {
-    pub(super) cycle: Cycle,
+    pub(super) cycle: Box<Cycle>,
     pub(super) until: Timestamp,
 }
 
@@ -33,7 +33,7 @@ impl Sleep {
 
 impl Machine {
     /// Ends a cycle that has nothing to write.
-    pub(super) fn rest(&mut self, cycle: Cycle, turn: Turn<'_>) -> Phase {
+    pub(super) fn rest(&mut self, cycle: Box<Cycle>, turn: Turn<'_>) -> Phase {
         self.memory.failures = 0;
         match cycle.progress {
             Progress::Unconcerned => Phase::Idle,
@@ -47,7 +47,7 @@ impl Machine {
     }
 
     /// Looks at the same version of the object again, its event handlers apart.
-    pub(super) fn revisit(&mut self, cycle: Cycle, turn: Turn<'_>) -> Phase {
+    pub(super) fn revisit(&mut self, cycle: Box<Cycle>, turn: Turn<'_>) -> Phase {
         if cycle.is_pressed {
             return Phase::Idle; // The next event is newer, and comes at once.
         }
@@ -62,12 +62,11 @@ impl Machine {
     }
 
     /// A new cycle about the same event, which its handlers have seen.
-    pub(super) fn repetition(&mut self, cycle: Cycle) -> Cycle {
-        self.memory.cycles += 1;
-        Cycle::new(self.memory.cycles, cycle.event, false)
+    pub(super) fn repetition(&mut self, cycle: Box<Cycle>) -> Box<Cycle> {
+        Cycle::new(self.next_number(), cycle.event, false)
     }
 
-    fn sleep(&mut self, cycle: Cycle, until: Timestamp, turn: Turn<'_>) -> Phase {
+    fn sleep(&mut self, cycle: Box<Cycle>, until: Timestamp, turn: Turn<'_>) -> Phase {
         let delay = until.duration_since(turn.now);
         if delay <= SignedDuration::ZERO {
             return Phase::Touching(cycle);
@@ -86,7 +85,7 @@ impl Machine {
 
     /// Writes a value that is always new, so that the event of it continues the work (W-TCH-013). If the storage has nothing
     /// to write, the work is continued without.
-    pub(super) fn touch(&mut self, mut cycle: Cycle, turn: Turn<'_>) -> Result<Phase, ErrorInfo> {
+    pub(super) fn touch(&mut self, mut cycle: Box<Cycle>, turn: Turn<'_>) -> Result<Phase, ErrorInfo> {
         if self.memory.stopping {
             return Ok(Phase::Idle);
         }
@@ -103,7 +102,7 @@ impl Machine {
     /// Pauses after an error that is not a handler's. The pause grows from error to error, until a cycle succeeds.
     pub(super) fn throttle(&mut self, error: ErrorInfo, then: Phase, turn: Turn<'_>) -> Phase {
         let delays = &turn.plan.settings.queueing.error_delays;
-        let Some(&delay) = delays.get(self.memory.failures).or(delays.last()) else {
+        let Some(&delay) = delays.get(self.memory.failures as usize).or(delays.last()) else {
             self.log(Log::local(Level::Error, Line::Unthrottled(error)));
             return if self.memory.stopping { Phase::Idle } else { Phase::Throttled(None, Box::new(then)) };
         };
@@ -123,7 +122,7 @@ impl Machine {
         &mut self,
         until: Option<Timestamp>,
         then: Phase,
-        mut cycle: Cycle,
+        mut cycle: Box<Cycle>,
         turn: Turn<'_>,
     ) -> Phase {
         if cycle.is_deleted() {
@@ -132,7 +131,7 @@ impl Machine {
         let then = match then {
             Phase::Applying(write) => self.supersede_write(*write, cycle, turn),
             Phase::Handling(handling) => {
-                cycle.inherit(handling.abandon(turn.plan));
+                cycle.inherit(*handling.abandon(turn.plan));
                 Phase::Begun(cycle)
             }
             Phase::Idle | Phase::Gone | Phase::Sleeping(_) | Phase::Throttled(..) => Phase::Begun(cycle),
@@ -144,7 +143,7 @@ impl Machine {
             | Phase::Consistent(old)
             | Phase::Closing(old)
             | Phase::Touching(old) => {
-                cycle.inherit(old);
+                cycle.inherit(*old);
                 Phase::Begun(cycle)
             }
         };

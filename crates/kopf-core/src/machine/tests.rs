@@ -532,3 +532,9 @@ fn functions_are_applied_again_until_they_are_refused_for_what_they_do() {
     );
     assert!(!bench.machine.has_plugins());
 }
+
+/// There is a machine for every object of the cluster: an idle one is small, and keeps nothing but its last version.
+#[test]
+fn an_idle_machine_is_small() {
+    assert!(size_of::<Machine>() <= 192, "{} bytes", size_of::<Machine>());
+}
