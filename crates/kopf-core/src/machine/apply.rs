@@ -145,10 +145,12 @@ impl Write {
             if merged != *object.body() {
                 break;
             }
-            if let Some(part) = self.parts.pop_front() {
-                self.accept(&part, object.clone());
-            }
+            self.parts.pop_front();
             is_any_shown = true;
+        }
+        // An answer is newer than what the stream shows.
+        if is_any_shown && !self.is_answered {
+            self.freshest = object.clone();
         }
         is_any_shown
     }
