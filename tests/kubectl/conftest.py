@@ -2,6 +2,8 @@
 
 import collections.abc
 import dataclasses
+import itertools
+import json
 import os
 import pathlib
 import signal
@@ -13,6 +15,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 PATIENCE = 60  # seconds, for commands that are expected to end
+NUMBERS = itertools.count(1)
 
 CRD = """
 apiVersion: apiextensions.k8s.io/v1
@@ -74,11 +77,14 @@ class Kubectl:
         return subprocess.Popen([self.binary, *args], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-@pytest.fixture(scope="session")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[pathlib.Path]:
-    """The kubeconfig of a dev cluster that runs for all tests, as a child process."""
+@pytest.fixture(scope="session", params=["http", "https"])
+def kubeconfig(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> collections.abc.Iterator[pathlib.Path]:
+    """The kubeconfig of a dev cluster that runs for all tests, as a child process: over HTTP/1.1, and over TLS with HTTP/2."""
     path = tmp_path_factory.mktemp("cluster") / "kubeconfig"
-    server = subprocess.Popen([TARGET / "debug/kopf", "cluster", "--kubeconfig", path], stdout=subprocess.PIPE, text=True)
+    command = [TARGET / "debug/kopf", "cluster", "--kubeconfig", path, *(["--tls"] if request.param == "https" else [])]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     assert server.stdout.readline(), "the dev cluster has not started"
     yield path
@@ -96,7 +102,7 @@ def kubectl(kubeconfig: pathlib.Path, tmp_path: pathlib.Path, request: pytest.Fi
     own.write_text(kubeconfig.read_text())
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": str(own), "KUBECACHEDIR": str(tmp_path / "cache")}
     kubectl = Kubectl(binary, env)
-    namespace = "t" + str(abs(hash(request.node.name)))[:12]
+    namespace = f"test-{next(NUMBERS)}"
     kubectl("create", "namespace", namespace)
     kubectl("config", "set-context", "--current", f"--namespace={namespace}")
     kubectl("apply", "-f", "-", given=CRD)
@@ -106,6 +112,4 @@ def kubectl(kubeconfig: pathlib.Path, tmp_path: pathlib.Path, request: pytest.Fi
 
 def widget(name: str, **spec: typing.Any) -> str:
     """The manifest of a widget, as JSON, which is YAML as well."""
-    import json
-
     return json.dumps({"apiVersion": "test.dev/v1", "kind": "Widget", "metadata": {"name": name}, "spec": spec})

@@ -16,7 +16,7 @@ def test_get_prints_the_printer_columns_of_a_custom_resource(kubectl: Kubectl) -
 
 
 def test_get_of_nothing_says_so(kubectl: Kubectl) -> None:
-    assert kubectl("get", "widgets").startswith("No resources found in t")
+    assert kubectl("get", "widgets").startswith("No resources found in test-")
     assert kubectl("get", "widget", "absent", status=1) == 'Error from server (NotFound): widgets.test.dev "absent" not found\n'
 
 
@@ -95,6 +95,11 @@ def test_auth_can_i_says_yes_where_nobody_is_refused(kubectl: Kubectl) -> None:
     assert kubectl("auth", "can-i", "create", "widgets.test.dev") == "yes\n"
     assert "yes" in kubectl("auth", "can-i", "*", "*", "--all-namespaces")
     assert "Username" in kubectl("auth", "whoami")
+
+
+def test_another_user_may_be_impersonated(kubectl: Kubectl) -> None:
+    """D-192."""
+    assert "kube-root-ca.crt" in kubectl("get", "configmaps", "--as=somebody", "--as-group=some")
 
 
 def test_label_and_field_selectors_select(kubectl: Kubectl) -> None:

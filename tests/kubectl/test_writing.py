@@ -46,6 +46,22 @@ def test_apply_of_a_second_container_keeps_the_first(kubectl: Kubectl) -> None:
     assert set(kubectl(*names).split()) == {"one", "two"}
 
 
+def test_patch_of_a_built_in_merges_lists_by_their_keys(kubectl: Kubectl) -> None:
+    """D-155: strategic merge patches are kubectl's default."""
+    kubectl("create", "deployment", "d", "--image=nginx")
+    second = {"spec": {"template": {"spec": {"containers": [{"name": "two", "image": "two"}]}}}}
+    kubectl("patch", "deploy", "d", "-p", json.dumps(second))
+    names = kubectl("get", "deploy", "d", "-o", "jsonpath={.spec.template.spec.containers[*].name}")
+    assert set(names.split()) == {"nginx", "two"}
+
+
+def test_scale_sets_the_replicas_of_a_workload(kubectl: Kubectl) -> None:
+    """D-164."""
+    kubectl("create", "deployment", "d", "--image=nginx")
+    assert kubectl("scale", "deploy", "d", "--replicas=3") == "deployment.apps/d scaled\n"
+    assert kubectl("get", "deploy", "d", "-o", "jsonpath={.spec.replicas}") == "3"
+
+
 def test_create_commands_that_write_protobuf_work(kubectl: Kubectl) -> None:
     """D-023."""
     assert kubectl("create", "configmap", "c", "--from-literal=k=v") == "configmap/c created\n"
