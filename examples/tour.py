@@ -12,7 +12,6 @@ import pathlib
 import queue
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import typing
@@ -23,24 +22,23 @@ from kopf.testing import DevCluster
 HERE = pathlib.Path(__file__).parent / "kopfexample"
 OBJECTS = "/apis/zalando.org/v1/namespaces/default/kopfexamples"
 PATIENCE = 60  # seconds
+Condition = collections.abc.Callable[[dict[str, typing.Any]], bool]
 BOLD, DIM, PLAIN = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
 
 
 def main() -> None:
     say("A cluster", "A Kubernetes API server starts in this process. No Docker, no download, no kubectl.")
     started = time.monotonic()
-    with DevCluster() as cluster, tempfile.TemporaryDirectory() as folder:
+    with DevCluster() as cluster:
         print(f"It serves {cluster.url} after {(time.monotonic() - started) * 1000:.0f} ms.")
         api = Api(cluster.url)
-        kubeconfig = pathlib.Path(folder, "kubeconfig")
-        kubeconfig.write_text(cluster.kubeconfig)
 
         say("The operator", f"{HERE.name}/handlers.py is all of it:")
         show((HERE / "handlers.py").read_text())
 
         say("Its start", "The custom resource is defined, and the operator is started: kopf run --all-namespaces handlers.py")
         cluster.apply((HERE / "crd.yaml").read_text())
-        with Operator(HERE / "handlers.py", kubeconfig) as operator:
+        with Operator(HERE / "handlers.py", cluster.kubeconfig) as operator:
             tour(api, cluster, operator)
             say("The end", "The operator is asked to stop, and does.")
         print("It has ended with status 0. That was all; go on with README.md.")
@@ -60,7 +58,7 @@ def tour(api: "Api", cluster: DevCluster, operator: "Operator") -> None:
     say("The events", "What has happened is told to those who run `kubectl describe`:")
     show(describe(api.events("example-1", at_least=1)))
 
-    say("An update", "Two fields are changed: a longer duration, and a kopf-free breakfast. The handler gets the difference:")
+    say("An update", "Two fields are changed: a longer duration, and no jam. The handler gets the difference:")
     api.merge(f"{OBJECTS}/example-1", {"spec": {"duration": "2m", "items": ["bread", "butter"]}})
     operator.follow("change spec.duration:", "change spec.items:", "Updating is processed: 1 succeeded; 0 failed.")
 
@@ -68,7 +66,7 @@ def tour(api: "Api", cluster: DevCluster, operator: "Operator") -> None:
     marked = api.delete(f"{OBJECTS}/example-1")
     show(json.dumps({key: marked["metadata"].get(key) for key in ("deletionTimestamp", "finalizers")}, indent=2))
     operator.follow("Good-bye, example-1!", "Deletion is processed: 1 succeeded; 0 failed.")
-    api.wait_for(OBJECTS, "example-1", gone=True)
+    api.wait_until_gone(OBJECTS, "example-1")
     print("And it is gone.")
 
 
@@ -136,30 +134,29 @@ class Api:
             return typing.cast(dict[str, typing.Any], json.load(response))
 
     def watch(self, path: str, **query: str) -> collections.abc.Iterator[tuple[str, dict[str, typing.Any]]]:
-        """The objects as they are, then every change of them."""
+        """The changes after a version; by default the objects as they are, then every change of them."""
         text = "".join(f"&{key}={value}" for key, value in query.items())
         with self._request("GET", f"{path}?watch=true&timeoutSeconds={PATIENCE}{text}") as response:
             for line in response:
                 event = json.loads(line)
                 yield event["type"], event["object"]
 
-    def wait_for(
-        self,
-        path: str,
-        name: str,
-        condition: collections.abc.Callable[[dict[str, typing.Any]], bool] = lambda obj: False,
-        *,
-        gone: bool = False,
-    ) -> dict[str, typing.Any]:
-        """The object once it fulfils the condition, or once it is gone."""
-        if gone:
-            with self._request("GET", f"{path}?fieldSelector=metadata.name={name}") as response:
-                if not json.load(response)["items"]:
-                    return {}
-        for kind, obj in self.watch(path, fieldSelector=f"metadata.name={name}"):
-            if kind == "DELETED" if gone else condition(obj):
+    def wait_for(self, path: str, name: str, condition: Condition) -> dict[str, typing.Any]:
+        """The object once it fulfils the condition."""
+        for _, obj in self.watch(path, fieldSelector=f"metadata.name={name}"):
+            if condition(obj):
                 return obj
         fail(f"{name} is not as it should be")
+
+    def wait_until_gone(self, path: str, name: str) -> None:
+        """Returns once there is no such object."""
+        with self._request("GET", f"{path}?fieldSelector=metadata.name={name}") as response:
+            found = json.load(response)
+        if not found["items"]:
+            return
+        changes = self.watch(path, fieldSelector=f"metadata.name={name}", resourceVersion=found["metadata"]["resourceVersion"])
+        if not any(kind == "DELETED" for kind, _ in changes):
+            fail(f"{name} is still there")
 
     def events(self, name: str, at_least: int) -> list[dict[str, typing.Any]]:
         """The Kubernetes Events about an object, once there are enough of them."""
