@@ -3,7 +3,7 @@
 import json
 import pathlib
 
-from conftest import Kubectl, widget
+from conftest import CRD, Kubectl, widget
 
 
 def test_apply_creates_changes_and_leaves_alone(kubectl: Kubectl) -> None:
@@ -28,6 +28,23 @@ def test_apply_server_side_owns_fields_and_reports_conflicts(kubectl: Kubectl) -
     assert 'Apply failed with 1 conflict: conflict with "kubectl": .spec.size' in text
     kubectl("apply", "--server-side", "--field-manager=other", "--force-conflicts", "-f", "-", given=widget("a", size=2))
     assert kubectl("get", "widget", "a", "-o", "jsonpath={.spec.size}") == "2"
+
+
+def test_apply_server_side_takes_over_from_apply_client_side(kubectl: Kubectl) -> None:
+    """D-160."""
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"k": "v"}}
+    kubectl("apply", "-f", "-", given=json.dumps(config))
+    kubectl("apply", "--server-side", "-f", "-", given=json.dumps({**config, "data": {"k": "w"}}))
+    assert kubectl("get", "configmap", "c", "-o", "jsonpath={.data.k}") == "w"
+
+
+def test_apply_of_a_definition_and_its_objects_takes_two_rounds(kubectl: Kubectl) -> None:
+    """D-055: as on a real cluster."""
+    both = CRD.replace("widget", "gadget").replace("Widget", "Gadget").replace("wd", "gd") + "---\n"
+    both += widget("a", size=1).replace("Widget", "Gadget")
+    kubectl("delete", "crd", "gadgets.test.dev", "--ignore-not-found")
+    assert "ensure CRDs are installed first" in kubectl("apply", "-f", "-", given=both, status=1)
+    assert "gadget.test.dev/a created" in kubectl("apply", "-f", "-", given=both)
 
 
 def test_apply_of_a_second_container_keeps_the_first(kubectl: Kubectl) -> None:
