@@ -84,12 +84,12 @@ def kubeconfig(
     """The kubeconfig of a dev cluster that runs for all tests, as a child process: over HTTP/1.1, and over TLS with HTTP/2."""
     path = tmp_path_factory.mktemp("cluster") / "kubeconfig"
     command = [TARGET / "debug/kopf", "cluster", "--kubeconfig", path, *(["--tls"] if request.param == "https" else [])]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    assert server.stdout.readline(), "the dev cluster has not started"
-    yield path
-    server.send_signal(signal.SIGINT)
-    assert server.wait(timeout=PATIENCE) == 0, "the dev cluster has not ended cleanly"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline(), "the dev cluster has not started"
+        yield path
+        server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=PATIENCE) == 0, "the dev cluster has not ended cleanly"
 
 
 @pytest.fixture
