@@ -42,7 +42,7 @@ use simulated::{
 };
 
 /// As many as take a few seconds without optimisation.
-const DEFAULT_SEEDS: u64 = 1_200;
+const DEFAULT_SEEDS: u64 = 800;
 /// Others change the object, and things fail, for so long; then there is calm.
 const STORM: SignedDuration = SignedDuration::from_secs(120);
 /// After the storm everything is at rest in less than this.

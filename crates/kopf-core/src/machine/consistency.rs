@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use super::{
     Machine, Turn,
@@ -81,6 +82,28 @@ impl Machine {
         }
     }
 
+    /// Expects the last version to be seen in the stream; gives whether it was not seen already (W-CON-001, DEC-14).
+    pub(super) fn expect(&mut self, object: &Object, cycle: &Cycle, turn: Turn<'_>) -> bool {
+        let timeout = turn.plan.settings.persistence.consistency_timeout;
+        let Some(version) = object.resource_version() else { return false };
+        let mut changes =
+            self.memory.expected.take().map(|unseen| Changes::clone(&unseen.changes)).unwrap_or_default();
+        if self.memory.seen.is_last(version) {
+            return false;
+        }
+        changes.extend(&cycle.changes);
+        if timeout.is_zero() {
+            return true;
+        }
+        let timeout = SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
+        self.memory.expected = Some(Box::new(Expected {
+            version: (!is_released(object)).then(|| version.to_owned()),
+            until: turn.now.checked_add(timeout).unwrap_or(Timestamp::MAX),
+            changes: Arc::new(changes),
+        }));
+        true
+    }
+
     /// Lets the handlers run, or wait until the object is as it was written.
     pub(super) fn await_consistency(&mut self, mut cycle: Box<Cycle>, turn: Turn<'_>) -> Phase {
         let expected = self.memory.expected.as_ref();
@@ -130,4 +153,10 @@ impl Machine {
 /// Where a cycle goes on: at its handlers if they were to run when it had to wait, else at the beginning.
 fn resumed(cycle: Box<Cycle>) -> Phase {
     if cycle.cause.is_some() { Phase::Consistent(cycle) } else { Phase::Begun(cycle) }
+}
+
+/// Whether nothing holds the object any more: it is gone already, whatever versions are still to be seen (W-CON-007).
+fn is_released(object: &Object) -> bool {
+    let finalizers = object.meta("finalizers").and_then(Value::as_array);
+    object.is_deleting() && finalizers.is_none_or(Vec::is_empty)
 }

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::{
     Call, CallId, Machine, Output, Turn,
-    apply::Write,
     changes::deliver,
     phase::{Cycle, Phase, Progress, Running},
+    write::Write,
 };
 use crate::{
     attempt::{Children, Rules},
@@ -18,7 +18,6 @@ use crate::{
     error::ErrorInfo,
     finalizer::FinalizerChange,
     handler::{ErrorsMode, Handler},
-    json::python_eq,
     log::{Level, Line, Log, Subject},
     plan::Plan,
     reason::Reason,
@@ -196,11 +195,6 @@ impl Machine {
             waits: self.memory.waits.clone(),
         }
     }
-}
-
-/// Whether the essence differs from what is stored as handled: also where a diff shows nothing (W-DFF-003).
-pub(super) fn is_restored(cause: &Cause, essence: &Value) -> bool {
-    cause.old.as_ref().is_none_or(|old| !python_eq(old, essence))
 }
 
 fn watching_rules<'a>(handler: &'a Handler, plan: &Plan) -> Rules<'a> {

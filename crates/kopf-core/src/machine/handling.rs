@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{
     Call, CallId, Machine, Output, Post, Turn,
-    changes::{Changes, CycleEssence, deliver},
-    cycle::is_restored,
+    changes::deliver,
+    completion::give_up_cycle,
     intake::Finished,
     phase::{Cycle, Phase, Progress, Running},
 };
@@ -17,7 +17,6 @@ use crate::{
     cause::Cause,
     error::ErrorInfo,
     handler::{ErrorsMode, Handler, HandlerId},
-    json::python_eq,
     lifecycle::Candidate,
     log::{Ending, Level, Line, Log, Subject},
     object::Object,
@@ -232,61 +231,6 @@ impl Machine {
         Ok(Phase::Closing(cycle))
     }
 
-    /// The cause is handled: no progress is needed any more, and the essence becomes the last handled one.
-    fn complete(
-        &mut self,
-        cycle: &mut Cycle,
-        cause: &Cause,
-        state: &State,
-        turn: Turn<'_>,
-    ) -> Result<(), ErrorInfo> {
-        self.memory.fully_handled = true;
-        self.memory.waits = None;
-        if cause.reason == Some(Reason::Delete) {
-            // The records go with the object. To remove them first would leave it, after a crash between the two requests, as
-            // if its deletion had not been handled. So they are written if anything is, and left as they are if nothing is.
-            self.memory.released = true;
-            if cycle.patch.merge.is_empty() {
-                cycle.changes = Changes::default();
-            }
-            return Ok(());
-        }
-        let plan = turn.plan;
-        let kept = kept_essence(cause, state, cycle, plan)?;
-        let known = turn.plan.handlers.iter().filter(|handler| handler.trigger.is_changing());
-        cycle.changes.purge(known.map(|handler| handler.id.clone()).chain(state.ids()));
-        if let (Some(kept), Some(seen)) = (&kept, &cause.new)
-            && !python_eq(kept, seen)
-        {
-            // The later handlers have seen this one: if the object returns to the kept one, they have to hear of it.
-            cycle.changes.cycle = CycleEssence::Stored(seen.clone());
-        }
-        let handled = kept.or_else(|| cause.new.clone());
-        cycle.changes.handled = handled.filter(|essence| is_restored(cause, essence));
-        Ok(())
-    }
-
-    /// Keeps the essence that the cycle is about, as soon as a handler has finished and others are left (DEC-2): what changes
-    /// from now on, the finished one has not seen.
-    fn keep_essence(
-        &mut self,
-        cycle: &mut Cycle,
-        cause: &Cause,
-        state: &State,
-        has_finished: bool,
-        plan: &Plan,
-    ) -> Result<(), ErrorInfo> {
-        // Only these causes end with a new essence to be handled from then on.
-        if !has_finished || !matches!(cause.reason, Some(Reason::Create | Reason::Update)) {
-            return Ok(());
-        }
-        let is_kept = kept_essence(cause, state, cycle, plan)?.is_some();
-        if let Some(essence) = cause.new.clone().filter(|_| !is_kept) {
-            cycle.changes.cycle = CycleEssence::Stored(essence);
-        }
-        Ok(())
-    }
-
     /// Tells of causes that give way to this one, and takes over what their handlers have achieved (W-CYC-013).
     fn supersede_causes(&mut self, cycle: &mut Cycle, state: &mut State, reason: Reason) {
         let superseded = state.superseded();
@@ -424,42 +368,9 @@ pub(crate) fn choose(
     Ok(chosen.into_iter().filter_map(|position| awakened.get(position)).cloned().collect())
 }
 
-fn declared(plan: &Plan) -> Vec<Arc<Handler>> {
+/// The handlers whose progress is kept in the object.
+pub(super) fn declared(plan: &Plan) -> Vec<Arc<Handler>> {
     plan.handlers.iter().filter(|handler| handler.trigger.is_changing()).cloned().collect()
-}
-
-/// Gives up the cycle of a change that was reverted before it was handled: its records are removed (FIX-2). If handlers have
-/// finished with another essence, they have to hear of the way back: that one becomes the last handled essence, and the object
-/// as it is arrives as an update. Gives whether it does.
-fn give_up_cycle(cycle: &mut Cycle, cause: &Cause, turn: Turn<'_>) -> Result<bool, ErrorInfo> {
-    let storage = &*turn.plan.progress;
-    let kept = storage.fetch_cycle(&cause.object)?.map(Arc::new);
-    let is_known = kept.is_some();
-    let unseen = kept.filter(|essence| is_restored(cause, essence));
-    let is_update = unseen.is_some();
-    if is_update || cause.reason == Some(Reason::Noop) {
-        let state = State::read(storage, &cause.object, &declared(turn.plan), &[], Reason::Noop, turn.now)?;
-        let ids = state.ids();
-        if is_known || !ids.is_empty() {
-            cycle.changes.purge(ids);
-            cycle.changes.handled = unseen;
-        }
-    }
-    Ok(is_update)
-}
-
-/// The essence that a finished cycle was about, if it was kept: it counts if it is about handlers that had finished before,
-/// and for the same cause (DEC-2).
-fn kept_essence(
-    cause: &Cause,
-    state: &State,
-    cycle: &Cycle,
-    plan: &Plan,
-) -> Result<Option<Arc<Value>>, ErrorInfo> {
-    if cycle.changes.cycle != CycleEssence::Kept || !state.had_finished() {
-        return Ok(None);
-    }
-    Ok(plan.progress.fetch_cycle(&cause.object)?.map(Arc::new))
 }
 
 /// The object with a merge patch applied: what will be stored, as far as is known.

@@ -6,19 +6,26 @@
 //! arrive ([`Machine::accepts_events`]); sleeping for delayed handlers, for consistency or because of an error does accept
 //! them, and is interrupted.
 //!
+//! The main path is the table in `Machine::proceed`, the states are in `phase`; inputs come in by `intake`. Then, in the order of a
+//! cycle: `cycle` (event handlers, cause, finalizer), `consistency` (waiting for the own write), `handling` and `completion`
+//! (state-changing handlers), `write`, `apply` and `failure` (requests), `sleep` (delays and pauses after errors).
+//!
 //! Nothing is remembered here that is not in the object, but for what makes the same object cheaper or safer to handle: what
 //! was just written, what failed just now. So a restart from the object alone continues the work (DEC-1).
 
 mod apply;
 mod changes;
+mod completion;
 mod consistency;
 mod cycle;
+mod failure;
 mod handling;
 mod intake;
 mod phase;
 mod sleep;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::{collections::HashMap, mem, sync::Arc};
 

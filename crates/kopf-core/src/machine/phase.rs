@@ -5,7 +5,7 @@ use std::{iter, sync::Arc};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{CallId, apply::Write, changes::Changes, handling::Handling, sleep::Sleep};
+use super::{CallId, changes::Changes, handling::Handling, sleep::Sleep, write::Write};
 use crate::{
     cause::Cause,
     finalizer::FinalizerChange,

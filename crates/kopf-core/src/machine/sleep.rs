@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Machine, Output, Turn,
-    apply::Write,
     phase::{Cycle, Phase, Progress},
+    write::Write,
 };
 use crate::{
     error::ErrorInfo,
