@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     compare::Comparison,
-    extent,
+    extent, kubectl,
     managed::{
         Entry, Operation, Writer, decode_entries, empty_object, put_managed_fields, record_update,
         take_managed_fields, without_identity,
@@ -43,7 +43,18 @@ pub(crate) struct Applied {
     pub(crate) is_changed: bool,
 }
 
+/// Why [`try_apply`] gave up.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Who owns which of the fields that would change.
+    Conflicts(Vec<(Entry, Set)>),
+    Unsuitable(String),
+}
+
 /// Applies a configuration to an object; without an object it becomes one.
+///
+/// Objects that `kubectl apply` made on the client's side change over without conflicts: see
+/// [`super::kubectl`].
 ///
 /// # Errors
 ///
@@ -54,6 +65,37 @@ pub(crate) fn apply(
     writer: &Writer<'_>,
     is_forced: bool,
 ) -> Result<Applied, Error> {
+    let mut result = try_apply(live, config, writer, is_forced);
+    if let (true, Some(live), Err(Failure::Conflicts(conflicts))) =
+        (kubectl::is_writer(writer), live, &mut result)
+    {
+        let allowed = kubectl::client_side_fields(live, writer);
+        for (_, fields) in conflicts.iter_mut() {
+            *fields = fields.difference(&allowed);
+        }
+        conflicts.retain(|(_, fields)| !fields.is_empty());
+        if conflicts.is_empty() {
+            result = try_apply(Some(live), config, writer, true);
+        }
+    }
+    match result {
+        Ok(mut applied) => {
+            if kubectl::is_writer(writer) {
+                applied.is_changed |= kubectl::renew_annotation(&mut applied.object, config);
+            }
+            Ok(applied)
+        }
+        Err(Failure::Unsuitable(text)) => Err(Error::Unsuitable(text)),
+        Err(Failure::Conflicts(conflicts)) => Err(conflict(&conflicts)),
+    }
+}
+
+fn try_apply(
+    live: Option<&Value>,
+    config: &Value,
+    writer: &Writer<'_>,
+    is_forced: bool,
+) -> Result<Applied, Failure> {
     check_declared(config, writer.view)?;
     let mut live_value = live.cloned().unwrap_or_else(|| empty_object(writer.view));
     let stored = take_managed_fields(&mut live_value);
@@ -63,7 +105,7 @@ pub(crate) fn apply(
         entries = record_update(&empty_object(writer.view), &live_value, entries, &before);
     }
 
-    let merged = merge::merge(&live_value, config, writer.view).map_err(Error::Unsuitable)?;
+    let merged = merge::merge(&live_value, config, writer.view).map_err(Failure::Unsuitable)?;
     let fields = extent::of(config, writer.view).without_subtrees(writer.reset);
     let mut own = writer.entry(Operation::Apply, fields, None);
     let last =
@@ -114,17 +156,16 @@ fn take_over(
     entries: &mut Vec<Entry>,
     writer: &Writer<'_>,
     is_forced: bool,
-) -> Result<(), Error> {
+) -> Result<(), Failure> {
     let comparison = Comparison::of(live, object, writer.view).without(writer.reset);
     let changed = comparison.modified.union(&comparison.added);
-    let mut conflicts: Vec<(&Entry, Vec<String>)> = entries
+    let conflicts: Vec<(Entry, Set)> = entries
         .iter()
-        .map(|entry| (entry, entry.fields.intersection(&changed).paths()))
-        .filter(|(_, paths)| !paths.is_empty())
+        .map(|entry| (entry.clone(), entry.fields.intersection(&changed)))
+        .filter(|(_, fields)| !fields.is_empty())
         .collect();
     if !conflicts.is_empty() && !is_forced {
-        conflicts.sort_by_key(|(entry, _)| (&entry.manager, entry.operation, &entry.api_version));
-        return Err(conflict(&conflicts));
+        return Err(Failure::Conflicts(conflicts));
     }
     for entry in entries.iter_mut() {
         entry.fields = entry.fields.difference(&changed).difference(&comparison.removed);
@@ -133,35 +174,35 @@ fn take_over(
     Ok(())
 }
 
-fn conflict(conflicts: &[(&Entry, Vec<String>)]) -> Error {
-    let count: usize = conflicts.iter().map(|(_, paths)| paths.len()).sum();
-    let mut causes = Vec::with_capacity(count);
+fn conflict(conflicts: &[(Entry, Set)]) -> Error {
+    let mut sorted: Vec<_> = conflicts.iter().collect();
+    sorted.sort_by_key(|(entry, _)| (&entry.manager, entry.operation, &entry.api_version));
+    let mut causes = Vec::new();
     let mut lines = Vec::new();
-    for (entry, paths) in conflicts {
+    for (entry, fields) in sorted {
         let who = entry.describe();
         lines.push(format!("conflicts with {who}:"));
-        lines.extend(paths.iter().map(|path| format!("- {path}")));
-        causes.extend(paths.iter().map(|path| Cause {
-            reason: "FieldManagerConflict",
-            message: format!("conflict with {who}"),
-            field: path.clone(),
-        }));
+        for path in fields.paths() {
+            lines.push(format!("- {path}"));
+            let message = format!("conflict with {who}");
+            causes.push(Cause { reason: "FieldManagerConflict", message, field: path });
+        }
     }
     let message = match &causes[..] {
         [only] => format!("Apply failed with 1 conflict: {}: {}", only.message, only.field),
-        _ => format!("Apply failed with {count} conflicts: {}", lines.join("\n")),
+        _ => format!("Apply failed with {} conflicts: {}", causes.len(), lines.join("\n")),
     };
     Error::Conflict { message, causes }
 }
 
 /// Refuses fields that the type does not have: apply does not drop them.
-fn check_declared(config: &Value, view: View<'_>) -> Result<(), Error> {
+fn check_declared(config: &Value, view: View<'_>) -> Result<(), Failure> {
     let mut faults = Vec::new();
     collect_undeclared(config, view, "", &mut faults);
     match &faults[..] {
         [] => Ok(()),
-        [fault] => Err(Error::Unsuitable(fault.clone())),
-        _ => Err(Error::Unsuitable(format!("errors:\n  {}", faults.join("\n  ")))),
+        [fault] => Err(Failure::Unsuitable(fault.clone())),
+        _ => Err(Failure::Unsuitable(format!("errors:\n  {}", faults.join("\n  ")))),
     }
 }
 

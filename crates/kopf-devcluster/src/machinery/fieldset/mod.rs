@@ -6,7 +6,7 @@
 //! - [`view`]: what the schema of a custom resource or a built-in type says about merging;
 //! - [`compare`], [`merge`], [`extent`], [`remove`]: the four walks over typed values;
 //! - [`managed`]: the entries of `metadata.managedFields`, and what an update does to them;
-//! - [`apply`]: server-side apply.
+//! - [`apply`]: server-side apply, and [`kubectl`]: how client-side apply changes over to it.
 //!
 //! The algorithm is that of Kubernetes' structured-merge-diff. Two things are left out: conversion of sets
 //! between versions (the versions of a custom resource have the same fields) and changes of list types in a
@@ -15,6 +15,7 @@
 pub(crate) mod apply;
 mod compare;
 mod extent;
+mod kubectl;
 pub(crate) mod managed;
 mod merge;
 pub(crate) mod path;
