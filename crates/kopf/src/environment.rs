@@ -59,6 +59,11 @@ impl Environment {
         let _ = self.handle.set(handle);
     }
 
+    /// What may be done with the operator; none in tests without one.
+    pub(crate) fn handle(&self) -> Option<&OperatorHandle> {
+        self.handle.get()
+    }
+
     pub(crate) fn client(&self) -> Option<kube::Client> {
         self.handle.get()?.client()
     }

@@ -43,8 +43,8 @@ pub use crate::{
     crd::crd,
     error::{Error, ErrorKind, ParseError, PermanentError, Result, TemporaryError, permanent, temporary},
     extract::{
-        Annotations, Change, Ctx, Diff, Event, FromCause, Labels, Memo, Name, Namespace, New, Obj, Old, Raw,
-        Resource, Retry, Runtime, Setup, Spec, Started, Status, Uid,
+        Annotations, Change, Ctx, Diff, Event, Events, FromCause, Labels, Memo, Name, Namespace, New, Obj,
+        Old, Raw, Resource, Retry, Runtime, Setup, Spec, Started, Status, Uid,
     },
     handler::{Function, Handler},
     on::{On, on},

@@ -12,7 +12,8 @@ pub use serde_json::json;
 pub use tracing::{debug, error, info, warn};
 
 pub use crate::{
-    ABSENT, Annotations, Cause, Change, Ctx, Diff, DiffItem, Error, ErrorsMode, Event, EventType, Json,
-    Labels, Memo, Name, Namespace, New, Obj, Old, Operator, PRESENT, ParseError, Patch, Raw, Reason, Result,
-    Retry, Runtime, Spec, Started, Status, Subhandlers, Uid, handler, matching, on, permanent, temporary,
+    ABSENT, Annotations, Cause, Change, Ctx, Diff, DiffItem, Error, ErrorsMode, Event, EventType, Events,
+    Json, Labels, Memo, Name, Namespace, New, Obj, Old, Operator, PRESENT, ParseError, Patch, Raw, Reason,
+    Result, Retry, Runtime, Spec, Started, Status, Subhandlers, Uid, handler, matching, on, permanent,
+    temporary,
 };

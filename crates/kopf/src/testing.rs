@@ -42,7 +42,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{Operator, OperatorError, error::Result};
 
 /// How often the cluster is looked at. In paused time this costs nothing, and decides the precision of "until".
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// What does not come in this time does not come at all. With paused time, a moment.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(3600);
 

@@ -379,3 +379,33 @@ async fn an_operator_that_cannot_work_does_not_start() {
     let ended = operator.run_with(Connection::service(cluster.service()), CancellationToken::new()).await;
     assert!(matches!(ended, Err(OperatorError::Declaration(problems)) if problems.len() == 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn events_are_posted_about_the_object() {
+    // A-EVT-006.
+    async fn provision(events: Events) {
+        events.normal("Growing", "three more");
+        events.warning("Tight", "almost full");
+    }
+    async fn posted(settings: impl FnOnce(&mut kopf::Settings)) -> Vec<[String; 4]> {
+        let cluster = started(serve(on().create(provision)).settings(settings)).await;
+        cluster.until(MAIN, is_handled).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let events = cluster.list("/api/v1/namespaces/default/events").await.unwrap();
+        cluster.stop().await.unwrap();
+        let text = |event: &Value, path: &str| event.pointer(path).unwrap().as_str().unwrap().to_owned();
+        let paths = ["/type", "/reason", "/message", "/involvedObject/name"];
+        events.iter().map(|event| paths.map(|path| text(event, path))).collect()
+    }
+    let normal = ["Normal", "Growing", "three more", "main"].map(String::from);
+    let warning = ["Warning", "Tight", "almost full", "main"].map(String::from);
+    let mut explicit = posted(|settings| settings.posting.progress = false).await;
+    explicit.sort();
+    assert_eq!(explicit, [normal, warning.clone()]);
+    // A-EVT-004.
+    let only_warnings = posted(|settings| {
+        settings.posting.progress = false;
+        settings.posting.level = 30;
+    });
+    assert_eq!(only_warnings.await, [warning]);
+}

@@ -10,11 +10,13 @@ use crate::{
 
 mod attempt;
 mod change;
+mod events;
 mod object;
 mod state;
 
 pub use attempt::{Event, Retry, Runtime, Started};
 pub use change::{Change, Diff, New, Old};
+pub use events::Events;
 pub use object::{Annotations, Labels, Name, Namespace, Obj, Raw, Resource, Spec, Status, Uid};
 pub use state::{Ctx, Memo};
 
