@@ -65,7 +65,7 @@ pub(crate) fn call(id: u64, handler: Handler, body: Value) -> Call {
         old: Some(Arc::new(json!(2))),
         new: new.map(Arc::new),
         diff: Arc::default(),
-        waits: Arc::default(),
+        waits: Default::default(),
     };
     Call {
         id: CallId(id),
