@@ -269,6 +269,56 @@ async fn ten_thousand_listed_objects_are_handled_once_each() {
     running.stop().await.unwrap();
 }
 
+/// Lists wait a little for what they have shown: not all objects are in memory at once.
+#[tokio::test(start_paused = true)]
+async fn a_list_waits_for_what_it_has_shown() {
+    const NUMBER: usize = 4_000;
+    let cluster = cluster().await;
+    for i in 0..NUMBER {
+        cluster.create(EXAMPLES, &example(&format!("o{i}"))).await.unwrap();
+    }
+    let handled_now = Arc::new(Mutex::new((0, 0)));
+    let counted = handled_now.clone();
+    let mut setup = Setup::new();
+    setup.operator.handle().settings().update(|settings| settings.watching.chunk_size = Some(100));
+    setup.on("kopfexamples", "event", Trigger::Event, move |call| {
+        let counted = counted.clone();
+        Box::pin(async move {
+            {
+                let mut counted = counted.lock().unwrap();
+                counted.0 += 1;
+                counted.1 = counted.1.max(counted.0);
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            counted.lock().unwrap().0 -= 1;
+            finished(Outcome::Succeeded(None), call.patch)
+        })
+    });
+    let running = setup.run(&cluster);
+    running.script.calls("event", NUMBER).await;
+    let most = handled_now.lock().unwrap().1;
+    assert!((1_000..=1_100).contains(&most), "{most}");
+    running.stop().await.unwrap();
+}
+
+/// But not for ever: objects that take long do not keep others from being handled.
+#[tokio::test(start_paused = true)]
+async fn a_list_does_not_wait_for_ever() {
+    const NUMBER: usize = 2_000;
+    let cluster = cluster().await;
+    for i in 0..NUMBER {
+        cluster.create(EXAMPLES, &example(&format!("o{i}"))).await.unwrap();
+    }
+    let mut setup = Setup::new();
+    setup.operator.handle().settings().update(|settings| settings.watching.chunk_size = Some(100));
+    setup.on("kopfexamples", "event", Trigger::Event, |_| Box::pin(std::future::pending()));
+    let running = setup.run(&cluster);
+    let start = tokio::time::Instant::now();
+    running.script.calls("event", NUMBER).await;
+    assert_eq!(start.elapsed().as_secs(), 20);
+    running.task.abort();
+}
+
 /// DEC-7: somebody else has written between the event and our finalizer.
 #[tokio::test(start_paused = true)]
 async fn a_conflict_on_the_finalizer_is_overcome() {

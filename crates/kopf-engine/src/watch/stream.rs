@@ -316,7 +316,9 @@ impl Failure {
     fn of(error: ApiError) -> Self {
         match error.status() {
             Some(404) => Self::End(StreamEnd::NotServed),
-            Some(410 | 429 | 500..=599) | None if !matches!(error, ApiError::Login(_)) => {
+            Some(410 | 429 | 500..=599) | None
+                if !matches!(error, ApiError::Login(_) | ApiError::Request(_)) =>
+            {
                 Self::Retry(error.to_string())
             }
             _ => Self::End(StreamEnd::Refused(error)),
