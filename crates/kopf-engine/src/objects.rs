@@ -78,26 +78,35 @@ struct Table {
     objects: HashMap<Arc<str>, Entry>,
     /// The number of the list that has begun last: what it does not show is gone (W-WAT-016).
     round: u32,
+    /// The namespace of the last object.
+    last_namespace: Option<Arc<str>>,
 }
 
 struct Entry {
+    state: State,
+    name: Box<str>,
+    namespace: Option<Arc<str>>,
     /// The list that has shown the object, or the one after which a watch did.
     round: u32,
-    state: State,
-    queue: Queue,
-    /// The versions that the stream has shown and the machine was not told of yet.
-    observed: VecDeque<Box<str>>,
     /// The warning on dropped events was given.
     warned: bool,
-    name: Box<str>,
-    namespace: Option<Box<str>>,
 }
 
 enum State {
     /// Nobody works on it.
     Idle(Box<Life>),
-    /// A worker does, and is told of new events by this.
-    Working(Arc<Notify>),
+    /// A worker does.
+    Working(Box<Work>),
+}
+
+/// What only objects need that are worked on.
+#[derive(Default)]
+struct Work {
+    /// Tells the worker of new events.
+    wake: Arc<Notify>,
+    queue: Queue,
+    /// The versions that the stream has shown and the machine was not told of yet.
+    observed: VecDeque<Box<str>>,
 }
 
 /// What is kept of an object from its first event to its end.
@@ -133,27 +142,27 @@ impl Objects {
     /// The next event of an object, and whether more wait. Only for its worker.
     pub(crate) fn next(&self, key: &str) -> Option<(Queued, bool)> {
         let mut table = self.lock();
-        let entry = table.objects.get_mut(key)?;
-        let event = entry.queue.pop()?;
-        Some((event, !entry.queue.is_empty()))
+        let work = table.work(key)?;
+        let event = work.queue.pop()?;
+        Some((event, !work.queue.is_empty()))
     }
 
     /// The versions of an object that the stream has shown since the last time, whether their events wait or were replaced.
     pub(crate) fn observed(&self, key: &str) -> VecDeque<Box<str>> {
         let mut table = self.lock();
-        table.objects.get_mut(key).map(|entry| std::mem::take(&mut entry.observed)).unwrap_or_default()
+        table.work(key).map(|work| std::mem::take(&mut work.observed)).unwrap_or_default()
     }
 
     /// A worker has nothing left to do. Gives the object back if an event has come meanwhile.
     pub(crate) fn retire(&self, key: &str, life: Option<Box<Life>>) -> Result<(), Option<Box<Life>>> {
         let mut table = self.lock();
-        let Some(entry) = table.objects.get_mut(key) else { return Ok(()) };
-        if !entry.queue.is_empty() && !self.stop.is_cancelled() {
+        if table.work(key).is_some_and(|work| !work.queue.is_empty()) && !self.stop.is_cancelled() {
             return Err(life);
         }
-        match life {
-            Some(life) => entry.state = State::Idle(life),
-            None => drop(table.objects.remove(key)),
+        match (table.objects.get_mut(key), life) {
+            (Some(entry), Some(life)) => entry.state = State::Idle(life),
+            (_, None) => drop(table.objects.remove(key)),
+            (None, Some(_)) => {}
         }
         Ok(())
     }
@@ -209,29 +218,28 @@ impl Objects {
         let mut guard = self.lock();
         let table = &mut *guard;
         let key = stream_key(&object);
-        let known = table.objects.contains_key(key.as_ref());
-        let key: Arc<str> = key.as_ref().into();
-        let entry = if known {
-            table.objects.get_mut(&key)
-        } else {
-            let entry = Entry::new(&object, State::Idle(self.begin_life()));
-            table.objects.insert(key.clone(), entry);
-            table.objects.get_mut(&key)
+        let key: Arc<str> = match table.objects.get_key_value(key.as_ref()) {
+            Some((key, _)) => key.clone(),
+            None => key.as_ref().into(),
         };
-        // It was there, or was put there just now.
-        let Some(entry) = entry else { return };
-        entry.round = table.round;
-        entry.observe(&object);
-        let pushed = entry.queue.push(Queued { event_type, object }, self.every_event_counts);
+        let namespace = table.intern(object.namespace());
+        let round = table.round;
+        let entry = table.objects.entry(key.clone()).or_insert_with(|| Entry {
+            state: State::Idle(self.begin_life()),
+            name: object.name().into(),
+            namespace,
+            round,
+            warned: false,
+        });
+        entry.round = round;
+        let work = match &mut entry.state {
+            State::Working(work) => work,
+            State::Idle(_) => self.start(&key, entry),
+        };
+        work.observe(&object);
+        let pushed = work.queue.push(Queued { event_type, object }, self.every_event_counts);
+        work.wake.notify_one();
         let warn = pushed == Pushed::Dropped && !std::mem::replace(&mut entry.warned, true);
-        let wake = match &entry.state {
-            State::Working(wake) => Some(wake.clone()),
-            State::Idle(_) => None,
-        };
-        match wake {
-            Some(wake) => wake.notify_one(),
-            None => self.start(&key, entry),
-        }
         drop(guard);
         if warn {
             Logger::new(&self.shop.door, logger::QUEUEING).warning(format_args!(
@@ -241,16 +249,19 @@ impl Objects {
         }
     }
 
-    fn start(self: &Arc<Self>, key: &Arc<str>, entry: &mut Entry) {
-        let wake = Arc::new(Notify::new());
-        if let State::Idle(life) = std::mem::replace(&mut entry.state, State::Working(wake.clone())) {
-            let worker = Worker::new(self.clone(), key.clone(), life, wake);
+    /// Starts a worker. It looks at the object when the table is free again.
+    fn start<'a>(self: &Arc<Self>, key: &Arc<str>, entry: &'a mut Entry) -> &'a mut Work {
+        let before = std::mem::replace(&mut entry.state, State::Working(Box::default()));
+        let State::Working(work) = &mut entry.state else { unreachable!("it was put there just now") };
+        if let State::Idle(life) = before {
+            let worker = Worker::new(self.clone(), key.clone(), life, work.wake.clone());
             let objects = self.clone();
             self.workers.spawn(async move {
                 worker.run().await;
                 objects.less.notify_waiters();
             });
         }
+        work
     }
 
     /// What the last list has not shown: the end of it was missed.
@@ -295,19 +306,26 @@ impl Consumer for Intake {
     }
 }
 
-impl Entry {
-    fn new(object: &Object, state: State) -> Self {
-        Self {
-            round: 0,
-            state,
-            queue: Queue::default(),
-            observed: VecDeque::new(),
-            warned: false,
-            name: object.name().into(),
-            namespace: object.namespace().map(Into::into),
+impl Table {
+    /// What is to be done about an object that is worked on.
+    fn work(&mut self, key: &str) -> Option<&mut Work> {
+        match &mut self.objects.get_mut(key)?.state {
+            State::Working(work) => Some(work),
+            State::Idle(_) => None,
         }
     }
 
+    /// The text of a namespace, which many objects share.
+    fn intern(&mut self, namespace: Option<&str>) -> Option<Arc<str>> {
+        let namespace = namespace?;
+        if self.last_namespace.as_deref() != Some(namespace) {
+            self.last_namespace = Some(namespace.into());
+        }
+        self.last_namespace.clone()
+    }
+}
+
+impl Work {
     fn observe(&mut self, object: &Object) {
         let Some(version) = object.resource_version() else { return };
         if self.observed.len() >= OBSERVED {
@@ -315,7 +333,9 @@ impl Entry {
         }
         self.observed.push_back(version.into());
     }
+}
 
+impl Entry {
     /// The object as far as it is remembered: bodies are not, for all the memory that would take.
     fn last_known(&self, key: &str, resource: &Resource) -> Object {
         let api_version = match resource.group.as_str() {
@@ -324,7 +344,7 @@ impl Entry {
         };
         let mut metadata = json!({"name": self.name});
         if let Some(namespace) = &self.namespace {
-            metadata["namespace"] = json!(namespace);
+            metadata["namespace"] = json!(**namespace);
         }
         // Keys of objects without a uid are made of their names.
         if !key.contains("//") {
