@@ -9,6 +9,8 @@ __all__ = ["Flag", "check", "raise_flag", "wait_flag"]
 
 Flag = asyncio.Event | asyncio.Future[Any] | threading.Event | concurrent.futures.Future[Any]
 
+_KINDS = (asyncio.Event, asyncio.Future, threading.Event, concurrent.futures.Future)
+
 _LOOK = 0.5  # seconds between looks at whether the wait for a thread's event is still wanted
 
 
@@ -18,7 +20,7 @@ def check(name: str, flag: Any) -> None:
     Raises:
         TypeError: It is none of the four kinds.
     """
-    if flag is not None and not isinstance(flag, Flag):
+    if flag is not None and not isinstance(flag, _KINDS):
         raise TypeError(
             f"{name}= must be an Event or a Future of asyncio, threading or concurrent.futures, not {flag!r}."
         )

@@ -150,6 +150,11 @@ def is_handled(obj: Any) -> bool:
     return stored is not None and json.loads(stored).get("spec") == obj.get("spec")
 
 
+def has_status(*keys: str) -> Predicate:
+    """Whether the object has all these results in its status. They are written after the end of the cycle."""
+    return lambda obj: obj is not None and {*keys} <= (obj.get("status") or {}).keys()
+
+
 class Calls:
     """What handlers tell the test."""
 

@@ -29,6 +29,7 @@ class Command:
         self.lines: list[str] = []
         self._taken = 0
         self._ended = False
+        self._interrupted = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._read)
 
@@ -39,8 +40,8 @@ class Command:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+        if error is not None or not self._interrupted:
+            self.interrupt()
         try:
             self.process.wait(PATIENCE)
         finally:
@@ -48,6 +49,11 @@ class Command:
             self._thread.join()
             assert self.process.stdout is not None
             self.process.stdout.close()
+
+    def interrupt(self, which: signal.Signals = signal.SIGINT) -> None:
+        """Sends a signal to it, once."""
+        self._interrupted = True
+        self.process.send_signal(which)
 
     def wait(self, pattern: str) -> re.Match[str]:
         """Waits for the next line with the pattern."""
@@ -109,7 +115,7 @@ def test_development_restarts_the_operator_and_keeps_the_cluster(folder: pathlib
         (folder / "handlers.py").write_text(handlers("third"))
         api.create(example("three"))
         command.wait("third three")
-        command.process.send_signal(signal.SIGINT)
+        command.interrupt()
         command.wait("The dev cluster is gone")
     assert command.process.returncode == 0
     assert not kubeconfig.exists()
@@ -130,7 +136,7 @@ def test_a_cluster_is_served_until_interrupted(folder: pathlib.Path) -> None:
         command.wait("Ctrl-C")
         assert api.items("/api/v1/namespaces")
         assert api.url in (folder / "kubeconfig").read_text()
-        command.process.send_signal(signal.SIGTERM)
+        command.interrupt(signal.SIGTERM)
         command.wait("The dev cluster is gone")
     assert command.process.returncode == 0
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pydantic
 import pytest
-from helpers import Api, Calls, Logs, RunningOperator, example, is_handled
+from helpers import Api, Calls, Logs, RunningOperator, example, has_status, is_handled
 
 import kopf
 
@@ -138,13 +138,13 @@ def test_callable_objects_as_subhandlers(api: Api, operator: MakeOperator) -> No
         async def __call__(self, **_: Any) -> str:
             return "called"
 
-    @kopf.on.create("kex")
+    @kopf.on.create("kex", id="fn")
     def fn(**_: Any) -> None:
         kopf.register(fn=SubHandler(), id="x")
 
     with operator():
         api.create(example())
-        assert api.wait(is_handled)["status"] == {"fn/x": "called"}
+        assert api.wait(has_status("fn/x"))["status"] == {"fn/x": "called"}
 
 
 def test_pydantic_models_of_views() -> None:
@@ -325,7 +325,7 @@ def test_filters_of_log_lines_by_their_text(api: Api, operator: MakeOperator, lo
             return False
         return True
 
-    @kopf.on.create("kex")
+    @kopf.on.create("kex", id="fn")
     def fn(**_: Any) -> None: ...
 
     logger.addFilter(drop)
@@ -358,7 +358,7 @@ def test_levels_of_the_loggers_hold_for_the_engine(api: Api, operator: MakeOpera
 def test_lines_come_in_the_order_of_what_happens(api: Api, operator: MakeOperator, logs: Logs) -> None:
     """Lines of the engine and of handlers, in order."""
 
-    @kopf.on.create("kex")
+    @kopf.on.create("kex", id="fn")
     def fn(logger: Any, **_: Any) -> None:
         logger.info("mine")
 
