@@ -48,9 +48,7 @@ def serve(command: Sequence[str], manifests: Sequence[str], *, port: int, tls: b
     Returns:
         The exit status: that of the command, or 0.
     """
-    if tls:
-        raise click.ClickException("The dev cluster serves no HTTPS in this version yet: leave --tls out.")
-    with _interruptible(), DevCluster(port=port, kubeconfig=kubeconfig) as cluster:
+    with _interruptible(), DevCluster(port=port, tls=tls, kubeconfig=kubeconfig) as cluster:
         try:
             if command:
                 _apply(cluster, manifests)

@@ -19,6 +19,7 @@ class DevCluster:
     Args:
         host: Where it listens.
         port: The port; by default any free one.
+        tls: Serves HTTPS, with a certificate of an authority of its own, which the kubeconfig names.
         kubeconfig: The file that is written for clients; by default a temporary one, which is removed in the end.
 
     Example:
@@ -30,9 +31,14 @@ class DevCluster:
     """
 
     def __init__(
-        self, *, host: str = "127.0.0.1", port: int = 0, kubeconfig: str | os.PathLike[str] | None = None
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: bool = False,
+        kubeconfig: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._native = _native.DevCluster(host=host, port=port)
+        self._native = _native.DevCluster(host=host, port=port, tls=tls)
         self._path = None if kubeconfig is None else pathlib.Path(kubeconfig)
         self._exit = contextlib.ExitStack()
 

@@ -193,33 +193,30 @@ async def run_tasks(root_tasks: Collection[Task], *, ignored: Collection[asyncio
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
         cancelled = True
-    await _stop("Root", tasks, cancelled)
+    await _stop(tasks)
     hung = asyncio.all_tasks() - tasks - set(ignored) - {asyncio.current_task()}
     if hung:
         await asyncio.wait(hung, timeout=_HUNG_TASKS_TIMEOUT)
-    await _stop("Hung", hung, cancelled)
+        await _stop(hung)
+        logger.debug(
+            f"Hung tasks are stopped: {'cancelling' if cancelled else 'finishing'} normally; tasks left: set()"
+        )
     if cancelled:
         raise asyncio.CancelledError
     _reraise([*(task for task in root_tasks), *hung])
 
 
-async def _stop(title: str, tasks: set[asyncio.Task[Any]], cancelled: bool) -> None:
+async def _stop(tasks: set[asyncio.Task[Any]]) -> None:
     """Cancels the tasks and waits for them; a cancellation meanwhile is passed on to them."""
-    if not tasks:
-        logger.debug(f"{title} tasks stopping is skipped: no tasks given.")
-        return
     for task in tasks:
         task.cancel()
-    how = "cancelling normally" if cancelled else "finishing normally"
     pending: set[asyncio.Task[Any]] = {task for task in tasks if not task.done()}
     while pending:
         try:
             _, pending = await asyncio.wait(pending)
         except asyncio.CancelledError:
-            how = "double-cancelling at stopping" if cancelled else "cancelling at stopping"
             for task in pending:
                 task.cancel()
-    logger.debug(f"{title} tasks are stopped: {how}; tasks left: {set()!r}")
 
 
 def _reraise(tasks: Sequence[asyncio.Task[Any]]) -> None:

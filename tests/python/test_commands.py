@@ -141,6 +141,16 @@ def test_a_cluster_is_served_until_interrupted(folder: pathlib.Path) -> None:
     assert command.process.returncode == 0
 
 
+def test_a_cluster_is_served_over_tls(folder: pathlib.Path) -> None:
+    script = (
+        "import kubernetes as k; k.config.load_kube_config(); print(k.client.CoreV1Api().list_namespace().items[0])"
+    )
+    command = [*KOPF, "cluster", "--tls", "--", sys.executable, "-W", "ignore", "-c", script]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
+    assert "'name': 'default'" in done.stdout
+
+
 @pytest.mark.parametrize("status", [0, 7])
 def test_a_command_runs_with_a_cluster_and_gives_its_status(folder: pathlib.Path, status: int) -> None:
     script = f"import os, sys; print(open(os.environ['KUBECONFIG']).read()); sys.exit({status})"

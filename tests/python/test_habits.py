@@ -216,7 +216,7 @@ def test_texts_of_views_depend_on_the_content_only(api: Api, operator: MakeOpera
         if not retry:
             raise kopf.TemporaryError("again", delay=0.5)
 
-    content = {"b": 1, "a": [{"x": None, "y": 1.5}], "t": "it's"}
+    content = {"a": [{"x": None, "y": 1.5}], "b": 1, "t": "it's"}  # sorted, as the server keeps it
     with operator():
         api.create(example(spec=content))
         first = calls.next()

@@ -153,8 +153,8 @@ def test_several_operators_run_in_one_process(api: Api, logs: Logs) -> None:
         registry = kopf.OperatorRegistry()
         seen[name] = threading.Event()
 
-        def fn(event: threading.Event = seen[name], **_: Any) -> None:
-            event.set()
+        def fn(was_called: threading.Event = seen[name], **_: Any) -> None:
+            was_called.set()
 
         kopf.on.event("kex", registry=registry)(fn)
         operators.append(RunningOperator(registry))
@@ -234,16 +234,16 @@ def test_settings_may_change_at_any_time(api: Api, operator: MakeOperator) -> No
     assert obj["metadata"]["finalizers"] == ["example.com/after"]
 
 
-def test_an_unreachable_cluster_is_named(
+def test_an_unreachable_cluster_is_an_error(
     registry: kopf.OperatorRegistry,
     settings: kopf.OperatorSettings,
     tmp_path: pathlib.Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with DevCluster(kubeconfig=tmp_path / "kubeconfig") as cluster:
-        url = cluster.url
+    with DevCluster(kubeconfig=tmp_path / "kubeconfig"):
+        pass  # the file stays, the cluster is gone
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-    with pytest.raises(Exception, match=url.removeprefix("http://")):
+    with pytest.raises(Exception, match="Connection refused"):
         kopf.run(registry=registry, settings=settings, clusterwide=True)
 
 
@@ -290,11 +290,11 @@ def test_signals_stop_the_command_gracefully(api: Api, tmp_path: pathlib.Path, w
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "started\n"
+    assert process.stderr is not None
+    assert any("authentication has finished" in line for line in process.stderr)
     process.send_signal(which)
     out, err = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, out) == (0, "cleaned\n"), err
+    assert (process.returncode, out) == (0, "started\ncleaned\n"), err
     assert f"Signal {which.name} is received. Operator is stopping." in err
 
 
