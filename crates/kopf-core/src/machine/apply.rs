@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Answer, Machine, Output, PatchBody, Request, RequestId, Turn,
+    consistency::Sign,
     phase::{Phase, Progress},
     write::{Part, Write},
 };
@@ -113,7 +114,10 @@ impl Machine {
             self.memory.failures = 0;
         }
         if is_gone {
-            return Phase::Idle;
+            if is_answered || self.memory.expected.is_some() {
+                self.expect_sign(Sign::Gone, &cycle.changes, turn);
+            }
+            return postponed.map_or(Phase::Idle, Phase::Begun);
         }
         let missing = Diff::between(
             &Value::Object(without_fulfilled(&accepted, freshest.body())),

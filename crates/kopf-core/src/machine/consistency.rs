@@ -21,12 +21,23 @@ const MOST_VERSIONS: usize = 1024;
 /// An own write that the stream has not shown yet.
 #[derive(Clone, Debug)]
 pub(super) struct Expected {
-    /// The version to be seen; none if the object must be gone by now, so that no version of it matters (W-CON-007).
-    pub(super) version: Option<String>,
+    /// What is to be seen.
+    pub(super) sign: Sign,
     /// How long handlers wait for it.
     pub(super) until: Timestamp,
     /// What was written, by this and the writes before that were not seen either.
     pub(super) changes: Arc<Changes>,
+}
+
+/// By what it is known that the stream shows an own write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// This version.
+    Version(String),
+    /// The end: nothing holds the object any more, so no version of it matters (W-CON-007).
+    Release,
+    /// The end: a later request has not found the object. Unlike after a release, it may have been an error.
+    Gone,
 }
 
 /// The versions that the stream has shown: that of the last processed event, and those after it, oldest first.
@@ -36,6 +47,15 @@ pub(super) struct Seen {
     newer: Vec<Box<str>>,
     /// The versions are told as they arrive; else they are noted as their events are processed.
     is_told: bool,
+}
+
+impl Expected {
+    fn version(&self) -> Option<&str> {
+        match &self.sign {
+            Sign::Version(version) => Some(version),
+            Sign::Release | Sign::Gone => None,
+        }
+    }
 }
 
 impl Seen {
@@ -76,7 +96,7 @@ impl Machine {
     /// Notes the version of an event that is processed now, and whether it meets the expected one (W-CON-003).
     pub(super) fn see(&mut self, object: &Object) {
         let Some(version) = object.resource_version() else { return };
-        let expected = self.memory.expected.as_ref().and_then(|expected| expected.version.as_deref());
+        let expected = self.memory.expected.as_ref().and_then(|expected| expected.version());
         if self.memory.seen.process(version, expected) {
             self.memory.expected = None;
         }
@@ -84,24 +104,27 @@ impl Machine {
 
     /// Expects the last version to be seen in the stream; gives whether it was not seen already (W-CON-001, DEC-14).
     pub(super) fn expect(&mut self, object: &Object, cycle: &Cycle, turn: Turn<'_>) -> bool {
-        let timeout = turn.plan.settings.persistence.consistency_timeout;
         let Some(version) = object.resource_version() else { return false };
-        let mut changes =
-            self.memory.expected.take().map(|unseen| Changes::clone(&unseen.changes)).unwrap_or_default();
         if self.memory.seen.is_last(version) {
+            self.memory.expected = None;
             return false;
         }
-        changes.extend(&cycle.changes);
-        if timeout.is_zero() {
-            return true;
-        }
-        let timeout = SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
-        self.memory.expected = Some(Box::new(Expected {
-            version: (!is_released(object)).then(|| version.to_owned()),
-            until: turn.now.checked_add(timeout).unwrap_or(Timestamp::MAX),
-            changes: Arc::new(changes),
-        }));
+        let sign = if is_released(object) { Sign::Release } else { Sign::Version(version.to_owned()) };
+        self.expect_sign(sign, &cycle.changes, turn);
         true
+    }
+
+    /// Expects a sign of a write, and of those before that were not seen either.
+    pub(super) fn expect_sign(&mut self, sign: Sign, changes: &Changes, turn: Turn<'_>) {
+        let timeout = turn.plan.settings.persistence.consistency_timeout;
+        let mut unseen = self.memory.expected.take().map(|expected| expected.changes).unwrap_or_default();
+        if timeout.is_zero() {
+            return;
+        }
+        Arc::make_mut(&mut unseen).extend(changes);
+        let timeout = SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
+        let until = turn.now.checked_add(timeout).unwrap_or(Timestamp::MAX);
+        self.memory.expected = Some(Box::new(Expected { sign, until, changes: unseen }));
     }
 
     /// Lets the handlers run, or wait until the object is as it was written.
@@ -131,12 +154,12 @@ impl Machine {
     pub(super) fn recheck(&mut self, mut cycle: Box<Cycle>, turn: Turn<'_>) -> Result<Phase, ErrorInfo> {
         let expected = self.memory.expected.as_ref().filter(|expected| expected.until <= turn.now);
         let Some(expected) = expected else { return Ok(resumed(cycle)) };
-        if expected.version.is_none() {
+        if expected.sign == Sign::Release {
             return Ok(Phase::Closing(cycle));
         }
         let changes = expected.changes.clone();
         // What the server has answered is taken as well, but does not end the wait: older versions may still arrive.
-        if expected.version.as_deref() == cycle.event.object.resource_version() {
+        if expected.version().is_some_and(|version| cycle.event.object.resource_version() == Some(version)) {
             return Ok(resumed(cycle));
         }
         let is_shown = changes.are_shown_by(turn.plan, &cycle.event.object)?;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     Call, CallId, Machine, Output, Turn,
     changes::deliver,
+    consistency::Sign,
     phase::{Cycle, Phase, Progress, Running},
     write::Write,
 };
@@ -113,7 +114,7 @@ impl Machine {
         let object = cycle.event.object.clone();
         let finalizer = &turn.plan.settings.persistence.finalizer;
         let is_held = object.is_deleting() && object.has_finalizer(finalizer);
-        let is_leaving = self.memory.expected.as_ref().is_some_and(|expected| expected.version.is_none());
+        let is_leaving = self.memory.expected.as_ref().is_some_and(|expected| expected.sign == Sign::Release);
         if is_leaving {
             cycle.finalizer = None;
         } else if is_held && (self.memory.released || cycle.finalizer.is_some()) {
