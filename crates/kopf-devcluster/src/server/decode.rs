@@ -62,13 +62,19 @@ pub(crate) fn go_type(value: &Value) -> &'static str {
 /// Reads JSON; the error is Go's text.
 pub(crate) fn json(bytes: &[u8]) -> Result<Decoded, String> {
     let mut duplicates = Vec::new();
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let seed = Tracking { path: String::new(), duplicates: &mut duplicates };
-    let value = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
-    match value {
-        Ok(value) => Ok(Decoded { value, duplicates }),
-        Err(error) => Err(go_error(bytes, &error)),
+    let mut read = |path| {
+        duplicates.clear();
+        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+        let seed = Tracking { path, duplicates: &mut duplicates };
+        let value = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
+        value.map(|value| (value, duplicates.is_empty())).map_err(|error| go_error(bytes, &error))
+    };
+    let (mut value, is_clean) = read(None)?;
+    if !is_clean {
+        // Paths are only made where there is something to report.
+        value = read(Some(String::new()))?.0;
     }
+    Ok(Decoded { value, duplicates })
 }
 
 /// Reads YAML (of which JSON is a part).
@@ -136,7 +142,8 @@ fn bad_literal(bytes: &[u8], at: usize, char: &str) -> String {
 
 /// Builds a value and notes keys that come twice.
 struct Tracking<'a> {
-    path: String,
+    /// Where it is, if paths are wanted.
+    path: Option<String>,
     duplicates: &'a mut Vec<String>,
 }
 
@@ -186,7 +193,7 @@ impl<'de> Visitor<'de> for Tracking<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
         loop {
-            let path = format!("{}[{}]", self.path, items.len());
+            let path = self.path.as_ref().map(|path| format!("{path}[{}]", items.len()));
             let Some(item) = seq.next_element_seed(Tracking { path, duplicates: self.duplicates })? else {
                 return Ok(items.into());
             };
@@ -197,9 +204,10 @@ impl<'de> Visitor<'de> for Tracking<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut fields = Map::new();
         while let Some(key) = map.next_key::<String>()? {
-            let path = if self.path.is_empty() { key.clone() } else { format!("{}.{key}", self.path) };
+            let path = self.path.as_ref();
+            let path = path.map(|path| if path.is_empty() { key.clone() } else { format!("{path}.{key}") });
             if fields.contains_key(&key) {
-                self.duplicates.push(path.clone());
+                self.duplicates.push(path.clone().unwrap_or_default());
             }
             let value = map.next_value_seed(Tracking { path, duplicates: self.duplicates })?;
             fields.insert(key, value);

@@ -23,7 +23,7 @@ pub(crate) enum ChangeKind {
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) revision: u64,
-    pub(crate) key: Key,
+    pub(crate) key: Arc<Key>,
     pub(crate) kind: ChangeKind,
     /// The new state; for a deletion the last one, under the deletion's resource version.
     pub(crate) object: Arc<Object>,
@@ -47,7 +47,7 @@ const REMEMBERED_LINES: usize = 4;
 
 impl Change {
     pub(crate) fn new(
-        key: Key,
+        key: Arc<Key>,
         kind: ChangeKind,
         object: Arc<Object>,
         previous: Option<Arc<Object>>,
@@ -147,7 +147,7 @@ mod tests {
 
     fn change(revision: u64) -> Change {
         let object = Arc::new(Object::new(revision, json!({"metadata": {}})));
-        Change::new(Key::new("", "a"), ChangeKind::Modified, object, None)
+        Change::new(Arc::new(Key::new("", "a")), ChangeKind::Modified, object, None)
     }
 
     #[tokio::test(start_paused = true)]

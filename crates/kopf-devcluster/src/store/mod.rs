@@ -47,7 +47,7 @@ pub(crate) type Place = (Arc<str>, Key);
 /// All objects of a resource and what has happened to them.
 #[derive(Debug)]
 struct Collection {
-    objects: BTreeMap<Key, Arc<Object>>,
+    objects: BTreeMap<Arc<Key>, Arc<Object>>,
     log: Log,
     /// The revision of the newest change; wakes the watchers of this resource only.
     changed: watch::Sender<u64>,
@@ -63,7 +63,7 @@ impl Default for Collection {
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) revision: u64,
-    pub(crate) objects: Vec<(Key, Arc<Object>)>,
+    pub(crate) objects: Vec<(Arc<Key>, Arc<Object>)>,
 }
 
 /// Why an object was not created.
@@ -139,13 +139,13 @@ impl Store {
             return Ok(Snapshot { revision, objects: Vec::new() });
         };
         collection.log.check(revision)?;
-        let mut objects: BTreeMap<Key, Arc<Object>> = collection.select(namespace).into_iter().collect();
+        let mut objects: BTreeMap<Arc<Key>, Arc<Object>> = collection.select(namespace).into_iter().collect();
         for change in collection.log.newest_first().take_while(|change| change.revision > revision) {
             if namespace.is_some_and(|namespace| change.key.namespace != namespace) {
                 continue;
             }
             match &change.previous {
-                Some(previous) => objects.insert(change.key.clone(), Arc::clone(previous)),
+                Some(previous) => objects.insert(Arc::clone(&change.key), Arc::clone(previous)),
                 None => objects.remove(&change.key),
             };
         }
@@ -259,10 +259,11 @@ impl State {
         let object = Arc::new(Object::new(revision, value));
         self.index_owners(store, &key, kind, &object.value);
         let collection = self.collections.entry(Arc::clone(store)).or_default();
+        let key = Arc::new(key);
         let previous = match kind {
             ChangeKind::Deleted => collection.objects.remove(&key),
             ChangeKind::Added | ChangeKind::Modified => {
-                collection.objects.insert(key.clone(), Arc::clone(&object))
+                collection.objects.insert(Arc::clone(&key), Arc::clone(&object))
             }
         };
         collection.log.append(Change::new(key, kind, Arc::clone(&object), previous), retention);
@@ -296,13 +297,13 @@ fn owners(value: &Value) -> impl Iterator<Item = &str> {
 }
 
 impl Collection {
-    fn select(&self, namespace: Option<&str>) -> Vec<(Key, Arc<Object>)> {
-        let copy = |(key, object): (&Key, &Arc<Object>)| (key.clone(), Arc::clone(object));
+    fn select(&self, namespace: Option<&str>) -> Vec<(Arc<Key>, Arc<Object>)> {
+        let copy = |(key, object): (&Arc<Key>, &Arc<Object>)| (Arc::clone(key), Arc::clone(object));
         match namespace {
             None => self.objects.iter().map(copy).collect(),
             Some(namespace) => self
                 .objects
-                .range(Key::new(namespace, "")..)
+                .range::<Key, _>(Key::new(namespace, "")..)
                 .take_while(|(key, _)| key.namespace == namespace)
                 .map(copy)
                 .collect(),
@@ -358,7 +359,7 @@ mod tests {
         create(&store, &widgets, "c");
         let names = |revision| -> Vec<String> {
             let snapshot = store.list_at("widgets.test.dev", Some("ns"), revision).unwrap();
-            snapshot.objects.into_iter().map(|(key, _)| key.name).collect()
+            snapshot.objects.iter().map(|(key, _)| key.name.clone()).collect()
         };
         assert_eq!(names(1), ["a"]);
         assert_eq!(names(2), ["a", "b"]);
