@@ -1,6 +1,6 @@
 //! A cluster as its user holds it: built, reached in process or over HTTP, filled, and dropped.
 
-use std::path::Path;
+use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,9 @@ use crate::controllers;
 use crate::faults::Faults;
 use crate::listener::{ListenError, ListenOptions, Listener};
 use crate::random::Random;
+use crate::requests::RequestRecord;
 use crate::server::Shared;
+use crate::server::path::{self, Path};
 use crate::server::service::DevService;
 use crate::server::shared::Options;
 use crate::status::ApiError;
@@ -42,6 +44,22 @@ pub struct Builder {
     clock: Option<Clock>,
     seed: Option<u64>,
     rows: Vec<BuiltIn>,
+    plain: Vec<PlainResource>,
+}
+
+/// A resource without a schema and without subresources (D-062).
+#[derive(Clone, Debug)]
+pub struct PlainResource {
+    /// Empty for the core group.
+    pub group: String,
+    /// Such as `v1`.
+    pub version: String,
+    /// Such as `widgets`.
+    pub plural: String,
+    /// Such as `Widget`.
+    pub kind: String,
+    /// Whether its objects are in namespaces.
+    pub namespaced: bool,
 }
 
 impl Default for Builder {
@@ -57,8 +75,9 @@ impl Default for Builder {
             namespace_contents: true,
             garbage_collection: true,
             streaming_lists: true,
+            recorded_requests: 0,
         };
-        Self { options, clock: None, seed: None, rows: BUILT_INS.to_vec() }
+        Self { options, clock: None, seed: None, rows: BUILT_INS.to_vec(), plain: Vec::new() }
     }
 }
 
@@ -142,6 +161,20 @@ impl Builder {
         self
     }
 
+    /// Remembers the newest requests, for [`DevCluster::take_requests`]; by default none.
+    #[must_use]
+    pub fn record_requests(mut self, capacity: usize) -> Self {
+        self.options.recorded_requests = capacity;
+        self
+    }
+
+    /// Serves one more resource, as if it were built in: its objects are stored as they are sent.
+    #[must_use]
+    pub fn with_resource(mut self, resource: PlainResource) -> Self {
+        self.plain.push(resource);
+        self
+    }
+
     /// Does not serve a group (`""` for core), as an older or smaller server would not (D-062).
     #[must_use]
     pub fn without_group(mut self, group: &str) -> Self {
@@ -163,7 +196,8 @@ impl Builder {
     /// None so far; what may fail later must not break callers.
     #[expect(clippy::unused_async, reason = "tasks are spawned, which needs a runtime")]
     pub async fn start(self) -> Result<DevCluster, StartError> {
-        let registry = Registry::new(builtin::resources(&self.rows));
+        let plain = self.plain.into_iter().map(builtin::plain);
+        let registry = Registry::new(builtin::resources(&self.rows).into_iter().chain(plain).collect());
         let clock = self.clock.unwrap_or_else(Clock::system);
         let shared = Arc::new(Shared::new(self.options, registry, clock, Random::new(self.seed)));
         controllers::namespaces::create_initial(&shared);
@@ -255,6 +289,43 @@ impl DevCluster {
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// The requests since the last call, oldest first, if [`Builder::record_requests`] asked for them.
+    pub fn take_requests(&self) -> Vec<RequestRecord> {
+        self.shared.requests.take()
+    }
+
+    /// Waits until the object at a path is as `is_ready` wants it, or is gone if it wants `None`; gives the object.
+    /// Watches instead of asking again and again. Waits for ever if need be: callers set a timeout. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// The path is none of an object.
+    pub async fn wait_for(
+        &self,
+        path: &str,
+        is_ready: impl Fn(Option<&Value>) -> bool,
+    ) -> Result<Option<Value>, ApiError> {
+        let Path::Object(place) = path::parse(path) else { return Err(ApiError::no_such_path()) };
+        loop {
+            // Before the look at the object, so that no change after it is missed.
+            let served = self.shared.registry().find(&place.group, &place.version, &place.plural);
+            let store =
+                served.map(|served| Arc::clone(&served.resource.store)).ok_or_else(ApiError::no_such_path)?;
+            let mut changed = self.shared.store.subscribe(&store);
+            let object = match self.get(path).await {
+                Ok(object) => Some(object),
+                Err(error) if error.code() == 404 => None,
+                Err(error) => return Err(error),
+            };
+            if is_ready(object.as_ref()) {
+                return Ok(object);
+            }
+            if changed.changed().await.is_err() {
+                return Err(ApiError::no_such_path());
+            }
+        }
     }
 
     /// The server's time.
@@ -370,7 +441,7 @@ impl DevCluster {
     /// # Errors
     ///
     /// As there, or the file cannot be read.
-    pub async fn apply_manifest_file(&self, path: &Path) -> Result<Vec<Value>, ManifestError> {
+    pub async fn apply_manifest_file(&self, path: &FilePath) -> Result<Vec<Value>, ManifestError> {
         let text = tokio::fs::read_to_string(path)
             .await
             .map_err(|source| ManifestError::File { path: path.display().to_string(), source })?;

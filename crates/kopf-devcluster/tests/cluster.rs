@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use kopf_devcluster::{Answer, Body, Cut, CutAfter, DevCluster, ListenOptions, Matcher};
+use kopf_devcluster::{Answer, Body, Cut, CutAfter, DevCluster, ListenOptions, Matcher, PlainResource};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -312,4 +312,74 @@ async fn a_taken_port_and_a_public_address_are_refused() {
     assert!(error.to_string().contains(&port.to_string()), "{error}");
     let public = ListenOptions { address: [0, 0, 0, 0].into(), ..ListenOptions::default() };
     assert!(cluster.listen(public).await.unwrap_err().to_string().contains("0.0.0.0"));
+}
+
+/// D-087: a running watch shows what a new schema allows.
+#[tokio::test(start_paused = true)]
+async fn a_running_watch_follows_the_schema() {
+    let cluster = DevCluster::start().await.unwrap();
+    let schema = |properties: &str| {
+        WIDGETS
+            .replace("x-kubernetes-preserve-unknown-fields: true", &format!("properties: {{{properties}}}"))
+    };
+    cluster.apply_manifest(&schema("")).await.unwrap();
+    let mut watch = Watch::open(&cluster, &format!("{COLLECTION}?watch=true")).await;
+    cluster.create(COLLECTION, &widget("a")).await.unwrap();
+    assert!(watch.next().await.unwrap()["object"]["spec"].is_null());
+    cluster
+        .apply_manifest(&schema("spec: {type: object, properties: {size: {type: integer}}}"))
+        .await
+        .unwrap();
+    cluster.create(COLLECTION, &widget("b")).await.unwrap();
+    assert_eq!(watch.next().await.unwrap()["object"]["spec"]["size"], 1);
+}
+
+/// D-189, 3.3: an event is encoded once, and its bytes are shared.
+#[tokio::test(start_paused = true)]
+async fn watchers_share_the_bytes_of_an_event() {
+    let cluster = cluster().await;
+    let path = format!("{COLLECTION}?watch=true");
+    let (mut one, mut two) = (Watch::open(&cluster, &path).await, Watch::open(&cluster, &path).await);
+    cluster.create(COLLECTION, &widget("a")).await.unwrap();
+    let first = one.0.frame().await.unwrap().unwrap().into_data().unwrap();
+    let second = two.0.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(first.as_ptr(), second.as_ptr());
+}
+
+/// D-009, D-010.
+#[tokio::test(start_paused = true)]
+async fn tests_can_wait_for_objects_and_count_requests() {
+    let cluster = DevCluster::builder().record_requests(10).start().await.unwrap();
+    cluster.apply_manifest(WIDGETS).await.unwrap();
+    cluster.create(COLLECTION, &widget("a")).await.unwrap();
+    let path = format!("{COLLECTION}/a");
+    let ready = cluster.wait_for(&path, |object| object.is_some_and(|object| object["status"]["ok"] == true));
+    let write = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        cluster.take_requests();
+        cluster.merge(&format!("{path}/status"), &json!({"status": {"ok": true}})).await.unwrap();
+    };
+    let (ready, ()) = tokio::join!(ready, write);
+    assert_eq!(ready.unwrap().unwrap()["status"]["ok"], true);
+    let requests = cluster.take_requests();
+    assert_eq!((requests[0].verb.as_str(), requests[0].status), ("patch", 200));
+    assert_eq!(requests[0].body, Some(json!({"status": {"ok": true}})));
+}
+
+/// D-062.
+#[tokio::test(start_paused = true)]
+async fn a_cluster_can_serve_more_and_fewer_resources() {
+    let plain = PlainResource {
+        group: "old.dev".to_owned(),
+        version: "v1beta1".to_owned(),
+        plural: "relics".to_owned(),
+        kind: "Relic".to_owned(),
+        namespaced: false,
+    };
+    let cluster =
+        DevCluster::builder().without_group("events.k8s.io").with_resource(plain).start().await.unwrap();
+    assert_eq!(cluster.get("/apis/events.k8s.io/v1").await.unwrap_err().code(), 404);
+    let relic = json!({"metadata": {"name": "r"}, "spec": {"a": 1}});
+    let stored = cluster.create("/apis/old.dev/v1beta1/relics", &relic).await.unwrap();
+    assert_eq!(stored["spec"]["a"], 1);
 }

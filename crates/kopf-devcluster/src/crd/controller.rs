@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{CLEANUP, STORE, resource};
+use super::{CLEANUP, STORE, Views, resource};
 use crate::clock::Clock;
 use crate::machinery::fieldset::managed::{self, Writer};
 use crate::server::Shared;
@@ -211,7 +211,10 @@ fn serve(shared: &Shared) {
         for definition in &established {
             gone.remove(meta_text(definition, "uid"));
         }
-        before.with_custom(established.into_iter().map(|definition| resource(definition, before)))
+        let mut views = Views::after(before);
+        let custom: Vec<_> =
+            established.into_iter().map(|definition| resource(definition, before, &mut views)).collect();
+        before.with_custom(custom, views.0)
     });
     for token in gone.into_values() {
         token.cancel();

@@ -6,7 +6,6 @@ pub(crate) mod controller;
 pub(crate) mod validate;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -25,8 +24,6 @@ pub(crate) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 /// Verbs of custom resources, in the order that discovery lists them.
 const VERBS: &[&str] = &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 const SUBRESOURCE_VERBS: &[&str] = &["get", "patch", "update"];
-/// Built-in views have the first numbers.
-const FIRST_VIEW: u64 = 100;
 
 /// What one version of a definition says about its objects.
 #[derive(Debug)]
@@ -45,15 +42,14 @@ const RULES_NOT_EVALUATED: &str =
     "the dev cluster does not evaluate x-kubernetes-validations: a real cluster may refuse this object";
 
 impl Definition {
-    fn new(origin: (String, i64), spec: &Value) -> Self {
-        static NEXT_VIEW: AtomicU64 = AtomicU64::new(FIRST_VIEW);
+    fn new(origin: (String, i64), spec: &Value, view: u64) -> Self {
         let selectable = spec["selectableFields"].as_array().into_iter().flatten();
         let selectable = selectable.filter_map(|field| field["jsonPath"].as_str());
         Self {
             origin,
             selectable: selectable.map(|path| path.trim_start_matches('.').to_owned()).collect(),
             schema: Schema::parse(&spec["schema"]["openAPIV3Schema"]),
-            view: NEXT_VIEW.fetch_add(1, Ordering::Relaxed),
+            view,
             spec: spec.clone(),
         }
     }
@@ -100,8 +96,24 @@ impl Definition {
     }
 }
 
+/// Numbers of views that no object is encoded by yet.
+#[derive(Debug)]
+struct Views(u64);
+
+impl Views {
+    /// Those after all of `before`; built-in views have the first numbers, also when nothing custom is served.
+    fn after(before: &Registry) -> Self {
+        Self(before.newest_view())
+    }
+
+    fn take(&mut self) -> u64 {
+        self.0 += 1;
+        self.0
+    }
+}
+
 /// The resource that a definition describes. What has not changed since `before` is taken from there.
-fn resource(definition: &Value, before: &Registry) -> Resource {
+fn resource(definition: &Value, before: &Registry, views: &mut Views) -> Resource {
     let (spec, names) = (&definition["spec"], &definition["status"]["acceptedNames"]);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let texts = |value: &Value| value.as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
@@ -116,7 +128,8 @@ fn resource(definition: &Value, before: &Registry) -> Resource {
                 .and_then(|resource| resource.version(&text(&version["name"])))
                 .and_then(|version| version.definition.as_ref())
                 .filter(|known| known.origin == origin);
-            let known = known.map_or_else(|| Arc::new(Definition::new(origin.clone(), version)), Arc::clone);
+            let known = known
+                .map_or_else(|| Arc::new(Definition::new(origin.clone(), version, views.take())), Arc::clone);
             self::version(definition, version, known)
         })
         .collect();

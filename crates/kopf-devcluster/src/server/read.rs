@@ -197,7 +197,7 @@ fn page(
 ) -> Result<Page, ApiError> {
     let Snapshot { revision, mut objects } = snapshot(shared, served, selection, options)?;
     if let Some(resume) = &options.resume {
-        let start = objects.partition_point(|(key, _)| *key <= resume.start);
+        let start = objects.partition_point(|(key, _)| **key <= resume.start);
         objects.drain(..start);
     }
     let total = objects.len();

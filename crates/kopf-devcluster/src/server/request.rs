@@ -23,6 +23,8 @@ pub(crate) struct Request {
     pub(crate) method: Method,
     /// The path as it was sent.
     pub(crate) raw_path: String,
+    /// The query as it was sent.
+    pub(crate) raw_query: String,
     pub(crate) path: Path,
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
@@ -38,6 +40,7 @@ impl Request {
         Self {
             method: parts.method,
             raw_path: parts.uri.path().to_owned(),
+            raw_query: parts.uri.query().unwrap_or_default().to_owned(),
             path: path::parse(parts.uri.path()),
             query: Query::parse(parts.uri.query().unwrap_or_default()),
             headers: parts.headers,

@@ -62,6 +62,7 @@ impl DevService {
             Some(reply) => reply,
             None => dispatch::dispatch(&self.shared, request).unwrap_or_else(Into::into),
         };
+        self.shared.requests.note(request, reply.status.as_u16());
         tracing::debug!(
             method = %request.method, path = request.raw_path, status = reply.status.as_u16(), user = request.user.name,
             "request"

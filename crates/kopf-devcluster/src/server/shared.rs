@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::controllers::Pending;
 use crate::faults;
 use crate::random::Random;
+use crate::requests;
 use crate::store::{Key, Object, Retention, Store};
 use crate::types::Registry;
 
@@ -31,6 +32,8 @@ pub(crate) struct Options {
     pub(crate) garbage_collection: bool,
     /// Whether a list may be asked for as a watch.
     pub(crate) streaming_lists: bool,
+    /// How many requests are remembered.
+    pub(crate) recorded_requests: usize,
 }
 
 /// The state of a cluster, shared by its services and tasks.
@@ -47,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) work: Notify,
     /// What the controllers have to look at.
     pub(crate) pending: Pending,
+    /// What has been asked.
+    pub(crate) requests: requests::Log,
     registry: RwLock<Arc<Registry>>,
 }
 
@@ -56,11 +61,12 @@ impl Shared {
             store: Store::new(options.retention),
             clock,
             random,
-            options,
             faults: faults::State::default(),
             stop: CancellationToken::new(),
             work: Notify::new(),
             pending: Pending::default(),
+            requests: requests::Log::new(options.recorded_requests),
+            options,
             registry: RwLock::new(Arc::new(registry)),
         }
     }

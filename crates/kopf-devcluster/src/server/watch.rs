@@ -28,6 +28,7 @@ use crate::faults::{Cut, Injected, WatchFaults};
 use crate::machinery::cause::Cause;
 use crate::status::ApiError;
 use crate::store::{ChangeKind, Compacted};
+use crate::types::Registry;
 use crate::types::registry::Served;
 
 /// How many changes are taken from the log at once.
@@ -75,6 +76,7 @@ pub(crate) fn watch(
         changed,
         selection,
         served: served.clone(),
+        registry: shared.registry(),
         shared: Arc::clone(shared),
     };
     stream.begin(start);
@@ -141,6 +143,8 @@ fn timeout(request: &Request, shared: &Shared) -> Result<Duration, ApiError> {
 struct Watch {
     shared: Arc<Shared>,
     served: Served,
+    /// What `served` was found in.
+    registry: Arc<Registry>,
     selection: Selection,
     form: Form,
     include: Include,
@@ -227,6 +231,7 @@ impl Watch {
 
     /// Takes what has happened from the log; whether there is more.
     fn pull(&mut self) -> bool {
+        self.follow_definition();
         let store = &self.served.resource.store;
         let changes = match self.shared.store.changes(store, self.cursor, BATCH) {
             Ok(changes) => changes,
@@ -248,6 +253,19 @@ impl Watch {
             }
         }
         changes.remaining > 0
+    }
+
+    /// Shows objects by the newest schema (D-087).
+    fn follow_definition(&mut self) {
+        let registry = self.shared.registry();
+        if self.served.resource.custom.is_none() || Arc::ptr_eq(&registry, &self.registry) {
+            return;
+        }
+        let (resource, version) = (&self.served.resource, &self.served.version().name);
+        if let Some(served) = registry.find(&resource.group, version, &resource.plural) {
+            self.served = served;
+        }
+        self.registry = registry;
     }
 
     /// Until something has happened, or it is time for a bookmark or the end.

@@ -4,8 +4,11 @@
 
 use std::sync::Arc;
 
+use crate::cluster::PlainResource;
 use crate::machinery::table::Printer;
 
+use super::flags::{GENERATION, UNCONDITIONAL_UPDATE};
+use super::table::ALL;
 use super::{BuiltIn, Resource, Shape, Version, View, api_version, qualify};
 
 /// The resources that `rows` describe, in their order.
@@ -38,6 +41,35 @@ fn resource(row: &BuiltIn) -> Resource {
         storage_version: if is_event { "v1".to_owned() } else { api_version(row.group, row.version) },
         store: Arc::from(store),
         custom: None,
+    }
+}
+
+/// A resource that a test adds.
+pub(crate) fn plain(plain: PlainResource) -> Resource {
+    let api_version = api_version(&plain.group, &plain.version);
+    Resource {
+        store: Arc::from(qualify(&plain.plural, &plain.group)),
+        singular: plain.kind.to_lowercase(),
+        list_kind: format!("{}List", plain.kind),
+        short_names: Vec::new(),
+        categories: Vec::new(),
+        namespaced: plain.namespaced,
+        verbs: ALL.to_vec(),
+        flags: GENERATION | UNCONDITIONAL_UPDATE,
+        versions: vec![Version {
+            name: plain.version,
+            api_version: api_version.clone(),
+            subresources: Vec::new(),
+            printer: Printer::of_built_in(&plain.group, &plain.plural),
+            view: View { id: Shape::BuiltIn as u64, shape: Shape::BuiltIn },
+            deprecation: None,
+            definition: None,
+        }],
+        storage_version: api_version,
+        custom: None,
+        group: plain.group,
+        plural: plain.plural,
+        kind: plain.kind,
     }
 }
 

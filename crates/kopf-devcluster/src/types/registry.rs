@@ -12,7 +12,12 @@ use super::{Resource, Version};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Registry {
     resources: Vec<Arc<Resource>>,
+    /// The highest number of a view so far: numbers are not used again.
+    newest_view: u64,
 }
+
+/// Built-in views have numbers up to this.
+const BUILT_IN_VIEWS: u64 = 100;
 
 /// A resource and the version through which it is accessed.
 #[derive(Clone, Debug)]
@@ -34,17 +39,21 @@ impl Served {
 
 impl Registry {
     pub(crate) fn new(built_ins: Vec<Resource>) -> Self {
-        Self { resources: built_ins.into_iter().map(Arc::new).collect() }
+        Self { resources: built_ins.into_iter().map(Arc::new).collect(), newest_view: BUILT_IN_VIEWS }
     }
 
     /// The same built-in resources, with these custom ones.
-    pub(crate) fn with_custom(&self, custom: impl IntoIterator<Item = Resource>) -> Self {
+    pub(crate) fn with_custom(&self, custom: Vec<Resource>, newest_view: u64) -> Self {
         let mut resources: Vec<_> =
             self.resources.iter().filter(|resource| resource.custom.is_none()).map(Arc::clone).collect();
         let mut custom: Vec<_> = custom.into_iter().map(Arc::new).collect();
         custom.sort_by(|a, b| (&a.group, &a.plural).cmp(&(&b.group, &b.plural)));
         resources.extend(custom);
-        Self { resources }
+        Self { resources, newest_view }
+    }
+
+    pub(crate) fn newest_view(&self) -> u64 {
+        self.newest_view
     }
 
     pub(crate) fn resources(&self) -> &[Arc<Resource>] {

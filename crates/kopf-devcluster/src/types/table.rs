@@ -12,7 +12,9 @@ use super::{BuiltIn, Subresource};
 
 const NAMESPACED: bool = true;
 const CLUSTER: bool = false;
-const ALL: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+/// The verbs of most resources.
+pub(crate) const ALL: &[&str] =
+    &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 const GPU: &[&str] = &["get", "patch", "update"];
 
 #[expect(clippy::too_many_arguments, reason = "a row of the table below, always written in this order")]
