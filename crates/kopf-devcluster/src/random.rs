@@ -27,6 +27,13 @@ impl Random {
         names::generate(base, self.lock().random())
     }
 
+    /// An address from the range of Services, which is 10.96.0.0/12.
+    pub(crate) fn service_address(&self) -> String {
+        let mut rng = self.lock();
+        let (a, b, c) = (rng.random_range(96..112), rng.random_range(0..=255), rng.random_range(1..=254));
+        format!("10.{a}.{b}.{c}")
+    }
+
     /// A factor in `[1, 2)`.
     pub(crate) fn one_to_two(&self) -> f64 {
         self.lock().random_range(1.0..2.0)

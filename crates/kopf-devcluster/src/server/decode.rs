@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::negotiation::BodyFormat;
 use super::request::Request;
 use crate::machinery::cause::quote;
+use crate::machinery::protobuf;
 use crate::status::ApiError;
 
 /// The most bytes of a body (D-029).
@@ -23,12 +24,10 @@ pub(crate) struct Decoded {
     pub(crate) duplicates: Vec<String>,
 }
 
-/// The object in the body of a create or an update. `kind` is what is expected there.
-pub(crate) fn object(request: &Request, kind: &str) -> Result<Decoded, ApiError> {
+/// The object in the body of a create or an update. `api_version` and `kind` are what is expected there.
+pub(crate) fn object(request: &Request, api_version: &str, kind: &str) -> Result<Decoded, ApiError> {
     let decoded = match super::negotiation::body_format(&request.headers)? {
-        BodyFormat::Protobuf => {
-            return Err(ApiError::unsupported_media_type(&["application/json", "application/yaml"]));
-        }
+        BodyFormat::Protobuf => protobuf(&request.body, api_version, kind)?,
         BodyFormat::Json => json(&request.body).map_err(|error| unrecognized(&request.body, kind, &error))?,
         BodyFormat::Yaml => yaml(&request.body).map_err(|error| unrecognized(&request.body, kind, &error))?,
     };
@@ -37,6 +36,15 @@ pub(crate) fn object(request: &Request, kind: &str) -> Result<Decoded, ApiError>
     }
     let error = format!("cannot unmarshal {} into Go value of type struct", go_type(&decoded.value));
     Err(unrecognized(&request.body, kind, &error))
+}
+
+fn protobuf(body: &[u8], api_version: &str, kind: &str) -> Result<Decoded, ApiError> {
+    let value = protobuf::decode(body, api_version, kind).map_err(|error| {
+        ApiError::bad_request(format!(
+            "the object provided is unrecognized (must be of type {kind}): {error}"
+        ))
+    })?;
+    Ok(Decoded { value, duplicates: Vec::new() })
 }
 
 fn unrecognized(body: &[u8], kind: &str, error: &str) -> ApiError {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode, header};
 use serde_json::Value;
 
+use super::decode::Decoded;
 use super::encode::json as to_json;
 use super::negotiation::{self, Encoding, accepted};
 use super::path::{ObjectPath, Path};
@@ -176,7 +177,7 @@ fn whole(
         ("update", Some(name)) if supported => {
             let options = WriteOptions::of(request, "UpdateOptions")?;
             let target = Target { shared, served, namespace, subresource: None, options: &options };
-            let body = decode::object(request, &served.resource.kind)?;
+            let body = own_object(request, served)?;
             written(&target, request, update::update(&target, name, body)?)
         }
         ("patch", Some(name)) if supported => {
@@ -198,7 +199,7 @@ fn whole(
 }
 
 fn post(target: &Target<'_>, request: &Request) -> Result<Reply, ApiError> {
-    let body = decode::object(request, &target.served.resource.kind)?;
+    let body = own_object(request, target.served)?;
     if reviews::is_review(target.served) {
         let encoding = negotiation::plain(&request.headers)?;
         let Checked { mut value, warnings } = validate::decoded(target, body)?;
@@ -210,6 +211,11 @@ fn post(target: &Target<'_>, request: &Request) -> Result<Reply, ApiError> {
         return Err(ApiError::not_implemented("bindings"));
     }
     written(target, request, create::create(target, body)?)
+}
+
+/// The object in a body, of the resource's own kind.
+fn own_object(request: &Request, served: &Served) -> Result<Decoded, ApiError> {
+    decode::object(request, &served.version().api_version, &served.resource.kind)
 }
 
 /// The answer to a write.
@@ -304,7 +310,7 @@ fn subresource(
             read::get(shared, request, served, &target.key(object_name))
         }
         ("status" | "finalize" | "approval" | "ephemeralcontainers" | "resize", "update") => {
-            let body = decode::object(request, &served.resource.kind)?;
+            let body = own_object(request, served)?;
             written(&target, request, update::update(&target, object_name, body)?)
         }
         ("status" | "finalize" | "approval" | "ephemeralcontainers" | "resize", "patch") => {
@@ -321,7 +327,7 @@ fn token(target: &Target<'_>, request: &Request, name: &str) -> Result<Reply, Ap
     let encoding = negotiation::plain(&request.headers)?;
     let account = target.shared.store.get(&target.served.resource.store, &target.key(name));
     let account = account.ok_or_else(|| read::not_found(target.served, name))?;
-    let mut value = decode::object(request, "TokenRequest")?.value;
+    let mut value = decode::object(request, "authentication.k8s.io/v1", "TokenRequest")?.value;
     reviews::token(target.shared, &account.value, &mut value);
     Ok(Reply::value(StatusCode::CREATED, encoding, &value))
 }
@@ -329,7 +335,7 @@ fn token(target: &Target<'_>, request: &Request, name: &str) -> Result<Reply, Ap
 /// An eviction is a deletion with the options that it carries; disruption budgets are not looked at.
 fn evict(target: &Target<'_>, request: &Request, name: &str) -> Result<Reply, ApiError> {
     let encoding = negotiation::plain(&request.headers)?;
-    let eviction = decode::object(request, "Eviction")?.value;
+    let eviction = decode::object(request, "policy/v1", "Eviction")?.value;
     let options = DeleteOptions {
         grace_seconds: eviction["deleteOptions"]["gracePeriodSeconds"].as_i64(),
         dry_run: target.options.dry_run,
@@ -344,7 +350,7 @@ fn evict(target: &Target<'_>, request: &Request, name: &str) -> Result<Reply, Ap
 /// A binding names the node of a Pod.
 fn bind(target: &Target<'_>, request: &Request, name: &str) -> Result<Reply, ApiError> {
     let encoding = negotiation::plain(&request.headers)?;
-    let binding = decode::object(request, "Binding")?.value;
+    let binding = decode::object(request, "v1", "Binding")?.value;
     update::change(target, name, Owned::ByUpdate, |current| {
         let mut pod = current.clone();
         pod["spec"]["nodeName"] = binding["target"]["name"].clone();

@@ -24,8 +24,6 @@ const NOT_YET: &[&str] = &[
     "DT-131", "DT-132", "DT-133", "DT-134",
     // Admission webhooks.
     "DT-140", "DT-141", "DT-142", "DT-143",
-    // Defaults and rules of built-in types, and their controllers.
-    "DT-152", "DT-153", "DT-154",
 ];
 
 #[tokio::test(start_paused = true)]

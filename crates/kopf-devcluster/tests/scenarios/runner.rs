@@ -77,7 +77,7 @@ impl<'a> Runner<'a> {
         let variables =
             HashMap::from([("NS".to_owned(), namespace.clone()), ("ID".to_owned(), unique.clone())]);
         let mut state = State {
-            bindings: Bindings::new(&namespace, &unique),
+            bindings: Bindings::new(&id, &namespace, &unique),
             real: self.golden[&id].as_array().cloned().unwrap_or_default(),
             variables,
             watches: HashMap::new(),

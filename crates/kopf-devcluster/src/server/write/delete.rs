@@ -56,7 +56,7 @@ impl DeleteOptions {
     pub(crate) fn of(request: &Request) -> Result<Self, ApiError> {
         let body = match request.body.is_empty() {
             true => json!({}),
-            false => decode::object(request, "DeleteOptions")?.value,
+            false => decode::object(request, "v1", "DeleteOptions")?.value,
         };
         let mut causes = Vec::new();
         let text = |name: &str| -> Option<String> {

@@ -98,7 +98,7 @@ pub(crate) fn write(target: &Target<'_>, request: &Request, name: &str) -> Resul
     let encoding: Encoding = negotiation::plain(&request.headers)?;
     let paths = paths(target);
     let is_patch = request.method == http::Method::PATCH;
-    let body = if is_patch { None } else { Some(decode::object(request, "Scale")?.value) };
+    let body = if is_patch { None } else { Some(decode::object(request, "autoscaling/v1", "Scale")?.value) };
     let written = update::change(target, name, Owned::ByUpdate, |current| {
         let scale = scale_of(&paths, current);
         let scale = match &body {
