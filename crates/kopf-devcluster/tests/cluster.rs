@@ -167,6 +167,18 @@ async fn a_namespace_takes_its_objects_with_it() {
     assert_eq!(watch.types(3).await, ["ADDED", "MODIFIED", "DELETED"]);
 }
 
+/// D-140: what every namespace has comes back.
+#[tokio::test(start_paused = true)]
+async fn the_contents_of_a_namespace_come_back() {
+    let cluster = cluster().await;
+    for path in ["configmaps/kube-root-ca.crt", "serviceaccounts/default"] {
+        let path = format!("/api/v1/namespaces/default/{path}");
+        let before = cluster.get(&path).await.unwrap();
+        cluster.delete(&path).await.unwrap();
+        assert_ne!(cluster.get(&path).await.unwrap()["metadata"]["uid"], before["metadata"]["uid"]);
+    }
+}
+
 /// D-129: dependents go with the last owner, across kinds.
 #[tokio::test(start_paused = true)]
 async fn dependents_go_with_their_last_owner() {

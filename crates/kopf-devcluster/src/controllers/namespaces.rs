@@ -42,6 +42,11 @@ pub(crate) fn fill(shared: &Arc<Shared>, name: &str) {
     create_object(shared, "configmaps", name, &certificate);
 }
 
+/// Whether this is made again when it is deleted.
+pub(crate) fn is_permanent(store: &str, name: &str) -> bool {
+    matches!((store, name), ("configmaps", "kube-root-ca.crt") | ("serviceaccounts", "default"))
+}
+
 fn create_object(shared: &Arc<Shared>, plural: &str, namespace: &str, value: &Value) {
     let Some(served) = shared.registry().find("", "v1", plural) else { return };
     let options = WriteOptions { manager: "controllers".to_owned(), ..WriteOptions::default() };

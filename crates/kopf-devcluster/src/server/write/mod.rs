@@ -76,6 +76,9 @@ impl Target<'_> {
         if &**store == "namespaces" && before.is_none() {
             crate::controllers::namespaces::fill(self.shared, &key.name);
         }
+        if after.is_none() && crate::controllers::namespaces::is_permanent(store, &key.name) {
+            crate::controllers::namespaces::fill(self.shared, &key.namespace);
+        }
         self.shared.work.notify_one();
     }
 }
