@@ -43,3 +43,19 @@ impl Clock {
         self.start + Duration::try_from(time.duration_since(self.wall)).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// DEC-20.
+    #[tokio::test(start_paused = true)]
+    async fn wall_time_follows_tokios_time() {
+        let clock = Clock::starting_at("2030-01-01T00:00:00Z".parse().unwrap());
+        let start = Instant::now();
+        tokio::time::advance(Duration::from_millis(1500)).await;
+        assert_eq!(clock.now().to_string(), "2030-01-01T00:00:01.5Z");
+        assert_eq!(clock.instant(clock.now()), start + Duration::from_millis(1500));
+        assert_eq!(clock.instant(Timestamp::UNIX_EPOCH), start);
+    }
+}

@@ -17,3 +17,27 @@ pub(crate) fn with_query(path: &str, params: &[(&str, String)]) -> String {
     }
     url
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden;
+
+    /// W-API-001; golden: `resources/url-params*`.
+    #[test]
+    fn queries_are_encoded_as_upstream_does() {
+        let cases = golden::cases("resources", Some("url")).into_iter();
+        let mut asked = 0;
+        for case in cases.filter(|case| case["input"].get("params").is_some()) {
+            let params = case["input"]["params"].as_object().unwrap();
+            let params: Vec<_> = params
+                .iter()
+                .map(|(key, value)| (key.as_str(), value.as_str().unwrap().to_owned()))
+                .collect();
+            let ours = with_query("/apis/kopf.dev/v1/kopfexamples", &params);
+            assert_eq!(ours, case["output"], "{}", case["id"]);
+            asked += 1;
+        }
+        assert!(asked > 1);
+    }
+}
