@@ -7,7 +7,7 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -68,7 +68,9 @@ pub(crate) struct Objects {
     every_event_counts: bool,
     keeps_managed_fields: bool,
     workers: TaskTracker,
-    /// Told when a worker has ended.
+    /// The workers that only wait for a time or an event.
+    sleeping: AtomicUsize,
+    /// Told when a worker has ended, or sleeps.
     less: Notify,
     table: Mutex<Table>,
 }
@@ -134,6 +136,7 @@ impl Objects {
             plans,
             resource,
             workers: TaskTracker::new(),
+            sleeping: AtomicUsize::new(0),
             less: Notify::new(),
             table: Mutex::default(),
         })
@@ -204,11 +207,18 @@ impl Objects {
             tokio::pin!(less);
             // Before looking, so that no end is missed.
             less.as_mut().enable();
-            if self.workers.len() <= CROWD {
+            if self.workers.len().saturating_sub(self.sleeping.load(Ordering::Relaxed)) <= CROWD {
                 return;
             }
             less.await;
         }
+    }
+
+    /// A worker sleeps for as long as this is held.
+    pub(crate) fn sleep(&self) -> Sleeping<'_> {
+        self.sleeping.fetch_add(1, Ordering::Relaxed);
+        self.less.notify_waiters();
+        Sleeping(&self.sleeping)
     }
 
     fn take(self: &Arc<Self>, event_type: Option<EventType>, object: Object) {
@@ -273,6 +283,15 @@ impl Objects {
 
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A worker that sleeps.
+pub(crate) struct Sleeping<'a>(&'a AtomicUsize);
+
+impl Drop for Sleeping<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

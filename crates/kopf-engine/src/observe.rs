@@ -183,16 +183,16 @@ impl Consumer for Namespaces {
         let object = Object::new(object);
         let name = object.name().to_owned();
         let mut state = self.lock();
-        match revise(event_type, &object) {
-            Revision::Gone => drop(state.known.remove(&name)),
-            Revision::Served => drop(state.known.insert(name, true)),
+        let has_changed = match revise(event_type, &object) {
+            Revision::Gone => state.known.remove(&name).is_some(),
+            Revision::Served => state.known.insert(name, true).is_none(),
             Revision::Terminating(lines) => {
                 lines.iter().for_each(|line| self.logger.debug(line));
-                state.known.insert(name, true);
+                state.known.insert(name, true).is_none()
             }
-        }
+        };
         // Only a whole list tells.
-        if state.listed {
+        if state.listed && has_changed {
             self.changed.notify_one();
         }
     }

@@ -52,6 +52,8 @@ pub(crate) struct Orchestrator {
     /// Streams that the server has refused to serve, and when they are tried again.
     refused: HashMap<Key, Recheck>,
     recheck: Recheck,
+    /// The resources have been looked at since the last warnings about them (W-DSC-011).
+    is_revised: bool,
     logger: Logger,
 }
 
@@ -105,6 +107,7 @@ impl Orchestrator {
             observers: JoinSet::new(),
             refused: HashMap::new(),
             recheck: Recheck::default(),
+            is_revised: false,
             logger,
             shop,
         }
@@ -176,6 +179,7 @@ impl Orchestrator {
         let groups = groups.or_else(|| self.wanted_groups());
         let found = discovery::scan(&self.shop.api, &self.logger, groups.as_ref()).await;
         let found = found.map_err(|source| api_error("discover the resources", source))?;
+        self.is_revised = true;
         match groups.filter(|_| !of_all) {
             None => self.resources = found,
             Some(groups) => {
@@ -246,8 +250,8 @@ impl Orchestrator {
                 .await
                 .unwrap_or_else(|| Err(ErrorInfo::new("the selectors were not tried")))
                 .map_err(RunError::Plugin)?;
-        for warning in &serving.warnings {
-            self.logger.warning(warning);
+        if std::mem::take(&mut self.is_revised) {
+            serving.warnings.iter().for_each(|warning| self.logger.warning(warning));
         }
         let mut wanted = HashMap::new();
         for (resource, handlers) in serving.resources {
@@ -273,6 +277,7 @@ impl Orchestrator {
                 // If it is being stopped, its end brings us here again.
                 Some(running) => running.plans.set_resource(key.resource.clone()),
                 None if self.refused.get(&key).is_some_and(|recheck| recheck.at.is_some()) => {}
+                None if self.streams.keys().any(|running| running.shares_objects(&key)) => {}
                 None => self.start(key, handlers),
             }
         }
@@ -420,6 +425,13 @@ async fn drain(stream: &Stream, objects: &Arc<Objects>) {
         objects.drained().await;
     }
     objects.forget_all();
+}
+
+impl Key {
+    /// Whether objects of one may be those of the other: they differ in what the server filters by.
+    fn shares_objects(&self, other: &Self) -> bool {
+        self.resource == other.resource && self.namespace == other.namespace
+    }
 }
 
 impl Recheck {

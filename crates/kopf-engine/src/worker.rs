@@ -115,10 +115,11 @@ impl Worker {
             if !busy && (self.stopping || self.wake_at.is_none()) {
                 return Next::Retire;
             }
-            if !busy {
-                // A sleeping object takes nobody's place (unlike W-TCH-016).
+            // A sleeping object takes nobody's place (unlike W-TCH-016).
+            let _sleeping = (!busy).then(|| {
                 self.permit = None;
-            }
+                objects.sleep()
+            });
             let tick = self.wake_at.map(|time| objects.shop.clock.instant(time));
             tokio::select! {
                 Some((call, finished)) = self.calls.next() => return Next::Step(self.finished(call, finished)),

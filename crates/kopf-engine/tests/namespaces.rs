@@ -48,6 +48,24 @@ async fn namespaces_are_served_as_they_come_and_go() {
     running.stop().await.unwrap();
 }
 
+/// W-DSC-011: warnings come with what is discovered, not with each change of a namespace.
+#[tokio::test(start_paused = true)]
+async fn changes_of_namespaces_are_no_reason_to_warn_again() {
+    let cluster = cluster().await;
+    let mut setup = observer(&["in-*"]);
+    setup.on("nosuchthings", "never", Trigger::Event, succeeds());
+    let running = setup.run(&cluster);
+    running.script.line("Unresolved resources cannot be served").await;
+    for i in 0..5 {
+        create_namespace(&cluster, &format!("in-{i}")).await;
+        let line = format!("Starting the watch-stream for kopfexamples.v1.zalando.org in 'in-{i}'.");
+        running.script.line(&line).await;
+    }
+    let warnings = running.script.lines().into_iter().filter(|line| line.contains("Unresolved")).count();
+    assert_eq!(warnings, 1);
+    running.stop().await.unwrap();
+}
+
 /// W-NS-005.
 #[tokio::test(start_paused = true)]
 async fn exact_names_are_served_if_namespaces_cannot_be_listed() {

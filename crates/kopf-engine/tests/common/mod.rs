@@ -108,6 +108,7 @@ pub(crate) struct Script {
 #[derive(Default)]
 struct State {
     seen: Vec<Seen>,
+    counts: HashMap<String, usize>,
     lines: Vec<(Level, String)>,
     cancelled: Vec<CallId>,
     forgotten: Vec<u64>,
@@ -125,6 +126,13 @@ impl Script {
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock().unwrap());
         self.changed.notify_waiters();
+    }
+
+    fn see(&self, seen: Seen) {
+        self.change(|state| {
+            *state.counts.entry(seen.handler.clone()).or_default() += 1;
+            state.seen.push(seen);
+        });
     }
 
     /// Waits until something is so, in paused time no longer than an hour.
@@ -149,8 +157,8 @@ impl Script {
     /// Waits for so many calls of a handler.
     pub(crate) async fn calls(&self, handler: &str, number: usize) -> Vec<Seen> {
         self.until(&format!("call {number} of {handler}"), |script| {
-            let seen = script.seen_of(handler);
-            (seen.len() >= number).then_some(seen)
+            let count = script.state.lock().unwrap().counts.get(handler).copied().unwrap_or_default();
+            (count >= number).then(|| script.seen_of(handler))
         })
         .await
     }
@@ -204,7 +212,7 @@ impl Door for Script {
             version: object.resource_version().unwrap_or_default().to_owned(),
             retry: call.retry,
         };
-        self.change(|state| state.seen.push(seen));
+        self.see(seen);
         function(call)
     }
 
@@ -222,7 +230,7 @@ impl Door for Script {
             version: String::new(),
             retry: call.retry,
         };
-        self.change(|state| state.seen.push(seen));
+        self.see(seen);
         function(call)
     }
 
