@@ -48,6 +48,8 @@ impl Certificates {
         let mut server = CertificateParams::new(names)?;
         server.distinguished_name.push(DnType::CommonName, "dev-cluster");
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        // Python 3.13 and later insist on what RFC 5280 asks of every certificate that is not self-signed.
+        server.use_authority_key_identifier_extension = true;
         let server_key = KeyPair::generate()?;
         let issuer = Issuer::new(authority, authority_key);
         let certificate = server.signed_by(&server_key, &issuer)?;
