@@ -36,7 +36,10 @@ def main() -> None:
         say("The operator", f"{HERE.name}/handlers.py is all of it:")
         show((HERE / "handlers.py").read_text())
 
-        say("Its start", "The custom resource is defined, and the operator is started: kopf run --all-namespaces handlers.py")
+        say(
+            "Its start",
+            "The custom resource is defined, and the operator is started: kopf run --all-namespaces handlers.py",
+        )
         cluster.apply((HERE / "crd.yaml").read_text())
         with Operator(HERE / "handlers.py", cluster.kubeconfig) as operator:
             tour(api, cluster, operator)
@@ -62,7 +65,10 @@ def tour(api: "Api", cluster: DevCluster, operator: "Operator") -> None:
     api.merge(f"{OBJECTS}/example-1", {"spec": {"duration": "2m", "items": ["bread", "butter"]}})
     operator.follow("change spec.duration:", "change spec.items:", "Updating is processed: 1 succeeded; 0 failed.")
 
-    say("A deletion", "It waits for the delete handler. The server answers with the object, marked and held by the finalizer:")
+    say(
+        "A deletion",
+        "It waits for the delete handler. The server answers with the object, marked and held by the finalizer:",
+    )
     marked = api.delete(f"{OBJECTS}/example-1")
     show(json.dumps({key: marked["metadata"].get(key) for key in ("deletionTimestamp", "finalizers")}, indent=2))
     operator.follow("Good-bye, example-1!", "Deletion is processed: 1 succeeded; 0 failed.")
@@ -154,7 +160,9 @@ class Api:
             found = json.load(response)
         if not found["items"]:
             return
-        changes = self.watch(path, fieldSelector=f"metadata.name={name}", resourceVersion=found["metadata"]["resourceVersion"])
+        changes = self.watch(
+            path, fieldSelector=f"metadata.name={name}", resourceVersion=found["metadata"]["resourceVersion"]
+        )
         if not any(kind == "DELETED" for kind, _ in changes):
             fail(f"{name} is still there")
 

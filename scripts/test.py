@@ -39,26 +39,51 @@ def build_kubectl() -> pathlib.Path | None:
     CACHE.mkdir(parents=True, exist_ok=True)
     major, minor, _ = KUBECTL_VERSION.split(".")
     version = "k8s.io/component-base/version"
-    flags = f"-s -w -X {version}.gitVersion=v{KUBECTL_VERSION} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}"
+    flags = (
+        f"-s -w -X {version}.gitVersion=v{KUBECTL_VERSION} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}"
+    )
     unfinished = binary.with_suffix(f".{os.getpid()}")
-    built = run("go", "build", "-trimpath", "-ldflags", flags, "-o", unfinished, ".", cwd=ROOT / "tools/kubectl", CGO_ENABLED="0")
+    built = run(
+        "go",
+        "build",
+        "-trimpath",
+        "-ldflags",
+        flags,
+        "-o",
+        unfinished,
+        ".",
+        cwd=ROOT / "tools/kubectl",
+        CGO_ENABLED="0",
+    )
     if built:
         unfinished.rename(binary)
     return binary if built else None
 
 
 def main() -> int:
-    pythons = subprocess.run([ROOT / "scripts/find-python"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    pythons = subprocess.run(
+        [ROOT / "scripts/find-python"], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.split()
 
     started = time.monotonic()
-    part("build of the workspace and its tests", run("cargo", "build", "--workspace", "--all-targets", "--locked", PYO3_PYTHON=pythons[0]), started)
+    part(
+        "build of the workspace and its tests",
+        run("cargo", "build", "--workspace", "--all-targets", "--locked", PYO3_PYTHON=pythons[0]),
+        started,
+    )
     started = time.monotonic()
-    part("Rust tests", run("cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--quiet", PYO3_PYTHON=pythons[0]), started)
+    part(
+        "Rust tests",
+        run("cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--quiet", PYO3_PYTHON=pythons[0]),
+        started,
+    )
 
     for number, python in enumerate(reversed(pythons), start=1):
         venv = ".venv" if number == len(pythons) else f".venv-{python_version(python)}"
         started = time.monotonic()
-        passed = run(ROOT / "scripts/develop", python, venv) and run(f"{venv}/bin/python", "-m", "pytest", "tests/python")
+        passed = run(ROOT / "scripts/develop", python, venv) and run(
+            f"{venv}/bin/python", "-m", "pytest", "tests/python"
+        )
         part(f"Python tests on {python_version(python)}", passed, started)
     for missing in sorted({"3.11", "3.12", "3.13"} - {python_version(python) for python in pythons}):
         not_run.append(f"the Python tests on CPython {missing}: it is not on this machine")
@@ -69,9 +94,15 @@ def main() -> int:
     started = time.monotonic()
     kubectl = build_kubectl()
     if kubectl is not None:
-        part(f"kubectl {KUBECTL_VERSION}", run(".venv/bin/python", "-m", "pytest", "tests/kubectl", KOPF_TEST_KUBECTL=str(kubectl)), started)
+        part(
+            f"kubectl {KUBECTL_VERSION}",
+            run(".venv/bin/python", "-m", "pytest", "tests/kubectl", KOPF_TEST_KUBECTL=str(kubectl)),
+            started,
+        )
     else:
-        not_run.append(f"the tests with kubectl {KUBECTL_VERSION}: it is built from Go modules; install Go 1.26 or newer from https://go.dev/dl")
+        not_run.append(
+            f"the tests with kubectl {KUBECTL_VERSION}: it is built from Go modules; install Go 1.26 or newer from https://go.dev/dl"
+        )
 
     print("\nTimes:")
     for title, seconds, passed in timings:

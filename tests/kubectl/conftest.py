@@ -74,7 +74,9 @@ class Kubectl:
 
     def start(self, *args: str) -> subprocess.Popen[str]:
         """Starts it in the background, with its output to be read line by line."""
-        return subprocess.Popen([self.binary, *args], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(
+            [self.binary, *args], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
 
 
 @pytest.fixture(scope="session", params=["http", "https"])
@@ -100,7 +102,12 @@ def kubectl(kubeconfig: pathlib.Path, tmp_path: pathlib.Path, request: pytest.Fi
         pytest.fail("KOPF_TEST_KUBECTL names no kubectl: run these tests by `make test`, which builds the pinned one")
     own = tmp_path / "kubeconfig"
     own.write_text(kubeconfig.read_text())
-    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": str(own), "KUBECACHEDIR": str(tmp_path / "cache")}
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "KUBECONFIG": str(own),
+        "KUBECACHEDIR": str(tmp_path / "cache"),
+    }
     kubectl = Kubectl(binary, env)
     namespace = f"test-{next(NUMBERS)}"
     kubectl("create", "namespace", namespace)

@@ -17,7 +17,10 @@ def test_get_prints_the_printer_columns_of_a_custom_resource(kubectl: Kubectl) -
 
 def test_get_of_nothing_says_so(kubectl: Kubectl) -> None:
     assert kubectl("get", "widgets").startswith("No resources found in test-")
-    assert kubectl("get", "widget", "absent", status=1) == 'Error from server (NotFound): widgets.test.dev "absent" not found\n'
+    assert (
+        kubectl("get", "widget", "absent", status=1)
+        == 'Error from server (NotFound): widgets.test.dev "absent" not found\n'
+    )
 
 
 def test_get_yaml_and_jsonpath_print_the_whole_object(kubectl: Kubectl) -> None:
@@ -51,7 +54,11 @@ def test_get_watch_shows_changes_as_they_come(kubectl: Kubectl) -> None:
 def test_describe_shows_the_object_with_its_events(kubectl: Kubectl) -> None:
     kubectl("apply", "-f", "-", given=widget("a", size=3))
     obj = json.loads(kubectl("get", "widget", "a", "-o", "json"))
-    reference = {"apiVersion": "test.dev/v1", "kind": "Widget", **{key: obj["metadata"][key] for key in ("name", "namespace", "uid")}}
+    reference = {
+        "apiVersion": "test.dev/v1",
+        "kind": "Widget",
+        **{key: obj["metadata"][key] for key in ("name", "namespace", "uid")},
+    }
     event = {
         "apiVersion": "v1",
         "kind": "Event",
@@ -107,6 +114,11 @@ def test_label_and_field_selectors_select(kubectl: Kubectl) -> None:
     for name in ("a", "b", "c"):
         kubectl("apply", "-f", "-", given=widget(name, size=1))
     kubectl("label", "widget", "a", "b", "tier=front")
-    assert kubectl("get", "widgets", "-l", "tier in (front)", "-o", "name").split() == ["widget.test.dev/a", "widget.test.dev/b"]
+    assert kubectl("get", "widgets", "-l", "tier in (front)", "-o", "name").split() == [
+        "widget.test.dev/a",
+        "widget.test.dev/b",
+    ]
     assert kubectl("get", "widgets", "-l", "!tier", "-o", "name").split() == ["widget.test.dev/c"]
-    assert kubectl("get", "widgets", "--field-selector", "metadata.name=b", "-o", "name").split() == ["widget.test.dev/b"]
+    assert kubectl("get", "widgets", "--field-selector", "metadata.name=b", "-o", "name").split() == [
+        "widget.test.dev/b"
+    ]

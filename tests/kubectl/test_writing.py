@@ -16,7 +16,10 @@ def test_apply_creates_changes_and_leaves_alone(kubectl: Kubectl) -> None:
 def test_apply_refuses_what_the_schema_refuses(kubectl: Kubectl) -> None:
     """D-079, D-131: kubectl validates strictly by default."""
     text = kubectl("apply", "-f", "-", given=widget("a", size=0), status=1)
-    assert 'The Widget "a" is invalid: spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1' in text
+    assert (
+        'The Widget "a" is invalid: spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1'
+        in text
+    )
     text = kubectl("apply", "-f", "-", given=widget("a", sice=1), status=1)
     assert 'strict decoding error: unknown field "spec.sice"' in text
 
@@ -26,7 +29,9 @@ def test_apply_server_side_owns_fields_and_reports_conflicts(kubectl: Kubectl) -
     assert "serverside-applied" in kubectl("apply", "--server-side", "-f", "-", given=widget("a", size=1))
     text = kubectl("apply", "--server-side", "--field-manager=other", "-f", "-", given=widget("a", size=2), status=1)
     assert 'Apply failed with 1 conflict: conflict with "kubectl": .spec.size' in text
-    kubectl("apply", "--server-side", "--field-manager=other", "--force-conflicts", "-f", "-", given=widget("a", size=2))
+    kubectl(
+        "apply", "--server-side", "--field-manager=other", "--force-conflicts", "-f", "-", given=widget("a", size=2)
+    )
     assert kubectl("get", "widget", "a", "-o", "jsonpath={.spec.size}") == "2"
 
 
@@ -106,7 +111,9 @@ def test_patch_takes_merge_and_json_patches_and_refuses_strategic_ones_for_custo
     kubectl("patch", "widget", "a", "--type=merge", "-p", '{"spec": {"size": 2}}')
     kubectl("patch", "widget", "a", "--type=json", "-p", '[{"op": "replace", "path": "/spec/size", "value": 3}]')
     assert kubectl("get", "widget", "a", "-o", "jsonpath={.spec.size}") == "3"
-    assert "UnsupportedMediaType" in kubectl("patch", "widget", "a", "--type=strategic", "-p", '{"spec": {"size": 4}}', status=1)
+    assert "UnsupportedMediaType" in kubectl(
+        "patch", "widget", "a", "--type=strategic", "-p", '{"spec": {"size": 4}}', status=1
+    )
     kubectl("patch", "widget", "a", "--subresource=status", "--type=merge", "-p", '{"status": {"phase": "Ready"}}')
     assert kubectl("get", "widget", "a", "-o", "jsonpath={.status.phase}{.spec.size}") == "Ready3"
 

@@ -11,7 +11,17 @@ PAGES = sorted(ROOT.glob("*.md"))
 
 FORBIDDEN_EDGES = {
     # The core is pure: no runtime, no client, no interpreter, no clock.
-    "kopf-core": {"kopf-engine", "kopf-devcluster", "kopf", "kopf-python", "kube", "k8s-openapi", "tokio", "pyo3", "hyper"},
+    "kopf-core": {
+        "kopf-engine",
+        "kopf-devcluster",
+        "kopf",
+        "kopf-python",
+        "kube",
+        "k8s-openapi",
+        "tokio",
+        "pyo3",
+        "hyper",
+    },
     # The engine knows no door.
     "kopf-engine": {"kopf", "kopf-python", "pyo3", "kopf-cli"},
     # The dev cluster judges the others, so it may not know them.
@@ -28,7 +38,9 @@ def named_paths(page: pathlib.Path) -> set[str]:
     ticked = re.findall(r"`([\w./<>*-]+)`", text)
     linked = re.findall(r"\]\(([^)#]+)\)", text)
     first_rooms = {path.name for path in ROOT.iterdir()}
-    return {path for path in ticked if path.split("/")[0] in first_rooms} | {path for path in linked if "://" not in path}
+    return {path for path in ticked if path.split("/")[0] in first_rooms} | {
+        path for path in linked if "://" not in path
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
