@@ -31,7 +31,7 @@ use crate::{
     plans::Plans,
     posting::Poster,
     queue::{Pushed, Queue, Queued},
-    watch::Consumer,
+    watch::{Consumer, Extent},
     worker::Worker,
 };
 
@@ -67,6 +67,8 @@ pub(crate) struct Objects {
     resource: Arc<Resource>,
     every_event_counts: bool,
     keeps_managed_fields: bool,
+    /// Handlers are selected by labels or annotations: so they are kept, for the end of what vanished.
+    keeps_labels: bool,
     workers: TaskTracker,
     /// The workers that only wait for a time or an event.
     sleeping: AtomicUsize,
@@ -88,10 +90,18 @@ struct Entry {
     state: State,
     name: Box<str>,
     namespace: Option<Arc<str>>,
+    /// The labels and annotations, if handlers are selected by them.
+    labels: Option<Box<Labels>>,
     /// The list that has shown the object, or the one after which a watch did.
     round: u32,
     /// The warning on dropped events was given.
     warned: bool,
+}
+
+/// By what of its metadata an object is selected.
+struct Labels {
+    labels: Option<Value>,
+    annotations: Option<Value>,
 }
 
 enum State {
@@ -128,6 +138,7 @@ impl Objects {
         let worker_limit = plans.current().settings.queueing.worker_limit;
         Arc::new(Self {
             every_event_counts: plans.needs_every_event(),
+            keeps_labels: plans.filter_by_labels(),
             keeps_managed_fields: plans.needs().contains(Needs::MANAGED_FIELDS),
             limit: worker_limit.map(|limit| Arc::new(Semaphore::new(limit.max(1)))),
             stop: stop.child_token(),
@@ -238,10 +249,14 @@ impl Objects {
             state: State::Idle(self.begin_life()),
             name: object.name().into(),
             namespace,
+            labels: None,
             round,
             warned: false,
         });
         entry.round = round;
+        if self.keeps_labels {
+            entry.labels = Some(Box::new(Labels::of(&object)));
+        }
         let work = match &mut entry.state {
             State::Working(work) => work,
             State::Idle(_) => self.start(&key, entry),
@@ -304,12 +319,11 @@ impl Consumer for Intake {
         table.round = table.round.wrapping_add(1);
     }
 
-    fn event(&self, event_type: Option<EventType>, mut object: Value) {
-        if !self.0.keeps_managed_fields
-            && let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
-        {
-            metadata.shift_remove("managedFields");
-        }
+    fn extent(&self) -> Extent {
+        if self.0.keeps_managed_fields { Extent::Whole } else { Extent::Used }
+    }
+
+    fn event(&self, event_type: Option<EventType>, object: Value) {
         self.0.take(event_type, Object::new(object));
     }
 
@@ -344,6 +358,12 @@ impl Table {
     }
 }
 
+impl Labels {
+    fn of(object: &Object) -> Self {
+        Self { labels: object.meta("labels").cloned(), annotations: object.meta("annotations").cloned() }
+    }
+}
+
 impl Work {
     fn observe(&mut self, object: &Object) {
         let Some(version) = object.resource_version() else { return };
@@ -364,6 +384,10 @@ impl Entry {
         let mut metadata = json!({"name": self.name});
         if let Some(namespace) = &self.namespace {
             metadata["namespace"] = json!(**namespace);
+        }
+        if let Some(labels) = &self.labels {
+            metadata["labels"] = labels.labels.clone().unwrap_or_default();
+            metadata["annotations"] = labels.annotations.clone().unwrap_or_default();
         }
         // Keys of objects without a uid are made of their names.
         if !key.contains("//") {

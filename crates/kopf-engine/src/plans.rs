@@ -67,6 +67,12 @@ impl Plans {
         self.handlers.iter().any(|handler| !handler.trigger.is_changing())
     }
 
+    /// Whether handlers are selected by labels or annotations.
+    pub(crate) fn filter_by_labels(&self) -> bool {
+        let mut filters = self.handlers.iter().map(|handler| &handler.filters);
+        filters.any(|filters| !filters.labels.is_empty() || !filters.annotations.is_empty())
+    }
+
     /// What the handlers read.
     pub(crate) fn needs(&self) -> Needs {
         self.handlers.iter().fold(Needs::default(), |all, handler| all.union(handler.needs))

@@ -132,9 +132,16 @@ async fn expired_versions_lead_to_a_new_list() {
 async fn objects_that_vanished_between_lists_are_treated_as_deleted() {
     let cluster = cluster().await;
     for name in ["gone", "stays"] {
-        cluster.create(EXAMPLES, &example(name)).await.unwrap();
+        let mut object = example(name);
+        object["metadata"]["labels"] = json!({"a": "b"});
+        cluster.create(EXAMPLES, &object).await.unwrap();
     }
-    let running = observer().run(&cluster);
+    let mut setup = observer();
+    // Handlers that are selected by labels are told, too.
+    let (_, handler) = setup.operator.registry.resources.last_mut().unwrap();
+    let label = ("a".into(), kopf_core::filter::Criterion::Equals(json!("b")));
+    std::sync::Arc::get_mut(handler).unwrap().filters.labels.push(label);
+    let running = setup.run(&cluster);
     running.script.calls("event", 2).await;
     watching(&cluster).await;
     // The watch is cut, and its continuation refused, until the object and all memory of its deletion are gone.

@@ -4,11 +4,13 @@
 
 use serde_json::Value;
 
+use super::decode::{self, Extent};
 use crate::client::ApiError;
 
 /// The list that is arriving.
 #[derive(Debug)]
 pub(crate) struct Items {
+    extent: Extent,
     /// The list without its items, as far as it has arrived.
     envelope: Vec<u8>,
     /// The item that is arriving.
@@ -38,8 +40,10 @@ pub(crate) struct ListMeta {
 }
 
 impl Items {
-    pub(crate) fn new() -> Self {
+    /// A list that has not arrived yet; of its items so much is decoded.
+    pub(crate) fn new(extent: Extent) -> Self {
         Self {
+            extent,
             envelope: Vec::new(),
             item: Vec::new(),
             key: Vec::new(),
@@ -59,7 +63,7 @@ impl Items {
     pub(crate) fn push(&mut self, chunk: &[u8], mut take: impl FnMut(Value)) -> Result<(), ApiError> {
         for &byte in chunk {
             if let Some(item) = self.byte(byte) {
-                let mut item = decode(&item)?;
+                let mut item = decode(&item, self.extent)?;
                 if is_named(&item) {
                     take(item);
                 } else if let Some(names) = self.known_names() {
@@ -78,7 +82,7 @@ impl Items {
     /// # Errors
     /// If it is not complete, or is no JSON object.
     pub(crate) fn finish(self, mut take: impl FnMut(Value)) -> Result<ListMeta, ApiError> {
-        let envelope = decode(&self.envelope)?;
+        let envelope = decode(&self.envelope, Extent::Whole)?;
         if !envelope.is_object() {
             return Err(ApiError::Payload("the list is no JSON object".into()));
         }
@@ -192,18 +196,18 @@ fn is_named(item: &Value) -> bool {
     item.get("kind").is_some() && item.get("apiVersion").is_some()
 }
 
-fn decode(bytes: &[u8]) -> Result<Value, ApiError> {
-    serde_json::from_slice(bytes).map_err(|error| ApiError::Payload(format!("the list is no JSON: {error}")))
+fn decode(bytes: &[u8], extent: Extent) -> Result<Value, ApiError> {
+    decode::object(bytes, extent).map_err(|error| ApiError::Payload(format!("the list is no JSON: {error}")))
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Items, ListMeta};
+    use super::{Extent, Items, ListMeta};
 
     fn parse(text: &str, chunk: usize) -> (Vec<Value>, ListMeta) {
-        let mut list = Items::new();
+        let mut list = Items::new(Extent::Used);
         let mut items = Vec::new();
         for part in text.as_bytes().chunks(chunk) {
             list.push(part, |item| items.push(item)).unwrap();
@@ -282,10 +286,10 @@ mod tests {
     #[test]
     fn a_list_that_breaks_off_is_an_error() {
         for text in ["", "{", r#"{"items":[{"kind":"A","#, r#"{"items":[]"#, "[]"] {
-            let mut list = Items::new();
+            let mut list = Items::new(Extent::Used);
             list.push(text.as_bytes(), |_| {}).unwrap();
             assert!(list.finish(|_| {}).is_err(), "{text}");
         }
-        assert!(Items::new().push(br#"{"items":[{"a" 1},"#, |_| {}).is_err());
+        assert!(Items::new(Extent::Used).push(br#"{"items":[{"a" 1},"#, |_| {}).is_err());
     }
 }

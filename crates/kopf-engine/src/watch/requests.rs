@@ -110,7 +110,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{golden, watch::items::Items};
+    use crate::{
+        golden,
+        watch::{decode::Extent, items::Items},
+    };
 
     fn selector(value: &Value) -> Selector {
         let texts = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
@@ -180,7 +183,7 @@ mod tests {
             for response in input["list_responses"].as_array().unwrap() {
                 let request = place.list(&settings, token.as_deref());
                 requests.push(json!({"method": request.method.as_str(), "url": request.url}));
-                let mut list = Items::new();
+                let mut list = Items::new(Extent::Whole);
                 let mut items = Vec::new();
                 list.push(response.to_string().as_bytes(), |item| items.push(item)).unwrap();
                 let meta = list.finish(|item| items.push(item)).unwrap();

@@ -10,12 +10,12 @@ use kopf_core::{
     reason::EventType,
     resource::Resource,
 };
-use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     backoff::Backoff,
+    decode::{self, Extent},
     items::{Items, ListMeta},
     lines::Lines,
     requests::{self, Place},
@@ -36,6 +36,10 @@ const REFUSED_IN_A_ROW: u32 = 5;
 
 /// Takes what a stream tells, without waiting.
 pub(crate) trait Consumer: Send + Sync {
+    /// What of objects is read.
+    fn extent(&self) -> Extent {
+        Extent::Used
+    }
     /// A list begins: what it does not show is not there any more.
     fn listing(&self);
     /// An object of the list (no type), or of the watch.
@@ -89,13 +93,6 @@ struct Round {
     progressed: bool,
     /// Watches that were refused in a row.
     refused: u32,
-}
-
-#[derive(Deserialize)]
-struct Frame {
-    #[serde(rename = "type")]
-    kind: String,
-    object: Value,
 }
 
 impl Stream {
@@ -183,7 +180,7 @@ impl Stream {
         mut body: kube::client::Body,
         patience: &mut Duration,
     ) -> Result<ListMeta, ApiError> {
-        let mut items = Items::new();
+        let mut items = Items::new(self.consumer.extent());
         while let Some(frame) = body.frame().await {
             if let Some(data) = frame.map_err(payload)?.data_ref() {
                 items.push(data, |item| self.consumer.event(None, item))?;
@@ -229,7 +226,7 @@ impl Stream {
                 Ok(Some(Ok(frame))) => lines.push(frame.data_ref().map_or(&[], |data| data.as_ref())),
                 // The end, orderly or not: what is complete counts, what is not comes again.
                 Ok(None | Some(Err(_))) => {
-                    let rest = lines.rest().filter(|rest| serde_json::from_slice::<Frame>(rest).is_ok());
+                    let rest = lines.rest().filter(|rest| decode::frame(rest, Extent::Used).is_ok());
                     let ended = rest.map(|rest| self.line(&rest, round)).transpose()?.flatten();
                     return Ok(ended.unwrap_or(Ended::Continue));
                 }
@@ -247,7 +244,7 @@ impl Stream {
 
     /// One line of a watch (W-WAT-009).
     fn line(&self, line: &[u8], round: &mut Round) -> Result<Option<Ended>, Failure> {
-        let frame: Frame = match serde_json::from_slice(line) {
+        let frame = match decode::frame(line, self.consumer.extent()) {
             Ok(frame) => frame,
             Err(error) => return Err(Failure::Retry(format!("a line of the watch is no event: {error}"))),
         };
