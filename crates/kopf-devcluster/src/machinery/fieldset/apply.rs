@@ -334,6 +334,16 @@ mod tests {
         assert_eq!(world.spec()["list"], json!([{"k": "y", "v": "2"}]));
     }
 
+    /// D-159: defaults and the like belong to nobody, so an applier cannot lose them.
+    #[test]
+    fn a_field_that_nobody_owns_stays() {
+        let mut world = World::new();
+        world.apply("m", json!({"a": "1", "b": "2"}), false).unwrap();
+        world.object.as_mut().unwrap()["spec"]["map"] = json!({"x": "default"});
+        world.apply("m", json!({"a": "1"}), false).unwrap();
+        assert_eq!(world.spec(), json!({"a": "1", "map": {"x": "default"}}));
+    }
+
     /// D-159: conflicts only when the value differs; sharing otherwise; force takes over.
     #[test]
     fn force_takes_ownership() {

@@ -44,3 +44,28 @@ fn collect(value: &Value, view: View<'_>, path: &mut Vec<Step>, set: &mut Set) {
         (Kind::Map { is_atomic: false } | Kind::KeyedList, _) => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machinery::schema::Schema;
+    use serde_json::json;
+
+    /// D-159: entries of maps are owned, fields of structs only through what is in them.
+    #[test]
+    fn entries_belong_to_the_extent_and_structs_do_not() {
+        let schema = Schema::parse(
+            &json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+                "struct": {"type": "object", "properties": {"x": {"type": "string"}}},
+                "map": {"type": "object", "additionalProperties": {
+                    "type": "object", "properties": {"x": {"type": "string"}},
+                }},
+            }}}}),
+        );
+        let inner = json!({"x": "1"});
+        let set =
+            of(&json!({"spec": {"struct": inner, "map": {"k": inner, "e": {}}}}), View::Custom(&schema));
+        assert_eq!(set.paths(), [".spec.map.e", ".spec.map.k", ".spec.map.k.x", ".spec.struct.x"]);
+        assert_eq!(of(&json!({"spec": {"struct": {}}}), View::Custom(&schema)).paths(), [".spec.struct"]);
+    }
+}

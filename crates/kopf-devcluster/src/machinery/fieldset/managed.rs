@@ -399,6 +399,21 @@ mod tests {
         assert_eq!(entries[0].fields.paths(), [".data", ".data.k0", ".data.k1", ".data.k2"]);
     }
 
+    /// D-157.
+    #[test]
+    fn another_update_of_the_same_manager_renews_its_entry() {
+        let reset = Set::default();
+        let mut object = json!({"data": {"a": "1"}});
+        update(None, &mut object, &writer("m", "t1", &reset));
+        let live = object.clone();
+        object["data"]["b"] = "2".into();
+        update(Some(&live), &mut object, &writer("m", "t2", &reset));
+        let entries = decode_entries(&object["metadata"]["managedFields"]).unwrap();
+        assert_eq!(entries.len(), 1);
+        assert_eq!(entries[0].time.as_deref(), Some("t2"));
+        assert_eq!(entries[0].fields.paths(), [".data", ".data.a", ".data.b"]);
+    }
+
     /// D-109.
     #[test]
     fn a_change_of_times_alone_is_none() {

@@ -147,6 +147,7 @@ mod tests {
         check_list(json!(["a", "x", "b"]), json!(["b", "n", "a"]), json!(["x", "b", "n", "a"]));
         check_list(json!(["a", "a"]), json!(["a"]), json!(["a"]));
         check_list(json!([]), json!([]), json!([]));
+        check_list(json!(["a", "b", "x", "c"]), json!(["b", "a", "c"]), json!(["b", "x", "a", "c"]));
     }
 
     #[test]

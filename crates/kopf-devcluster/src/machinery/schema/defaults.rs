@@ -90,6 +90,24 @@ mod tests {
         );
     }
 
+    /// D-077: in maps and lists a null with a default is replaced too, and one without goes or stays.
+    #[test]
+    fn nulls_in_maps_and_lists_are_replaced() {
+        let element = |default: Value| {
+            json!({"type": "object", "properties": {
+                "map": {"type": "object", "additionalProperties": default},
+                "list": {"type": "array", "items": default},
+            }})
+        };
+        let object = json!({"map": {"k": null}, "list": [null]});
+        check(
+            element(json!({"type": "string", "default": "x"})),
+            object.clone(),
+            json!({"map": {"k": "x"}, "list": ["x"]}),
+        );
+        check(element(json!({"type": "string"})), object, json!({"map": {}, "list": [null]}));
+    }
+
     /// D-075.
     #[test]
     fn defaults_are_filled_in_at_every_depth() {

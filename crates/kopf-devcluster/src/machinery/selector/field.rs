@@ -286,6 +286,7 @@ mod tests {
         assert_eq!(selector.required_value("metadata.name"), Some(r"a,b=c\"));
         assert_eq!(selector.required_value("metadata.namespace"), Some("n"));
         check_error("a", "invalid selector: 'a'; can't understand 'a'");
+        check_error("b,a", "invalid selector: 'b,a'; can't understand 'a'");
         check_error("b=1,a", "invalid selector: 'b=1,a'; can't understand 'a'");
         check_error(r"a=\x", r"invalid field selector: invalid escape sequence: \x");
         check_error("a=b=c", "invalid field selector: unescaped character in value: 61");

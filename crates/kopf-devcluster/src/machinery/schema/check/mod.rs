@@ -164,6 +164,21 @@ mod tests {
         );
     }
 
+    /// D-074: what every object has must have the right types.
+    #[test]
+    fn the_fields_of_every_object_have_their_types() {
+        check_fields(
+            json!({"type": "object", "properties": {"kind": {"type": "integer"}, "spec": {
+                "type": "object", "x-kubernetes-embedded-resource": true,
+                "properties": {"metadata": {"type": "string"}},
+            }}}),
+            &[
+                ("s.properties[kind].type", "Invalid value: \"integer\": must be string"),
+                ("s.properties[spec].properties[metadata].type", "Invalid value: \"string\": must be object"),
+            ],
+        );
+    }
+
     /// D-074.
     #[test]
     fn forbidden_keywords_and_wrong_combinations_are_refused() {
