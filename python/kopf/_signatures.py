@@ -52,7 +52,7 @@ def _unwrapped(fn: Any) -> Iterator[Any]:
 def _is_coroutine_function(fn: Any) -> bool:
     return inspect.iscoroutinefunction(fn) or (
         not isinstance(fn, (types.FunctionType, types.MethodType, type, functools.partial))
-        and inspect.iscoroutinefunction(getattr(type(fn), "__call__", None))
+        and inspect.iscoroutinefunction(inspect.getattr_static(type(fn), "__call__", None))
     )
 
 

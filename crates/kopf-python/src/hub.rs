@@ -176,6 +176,13 @@ impl Hub {
         })
     }
 
+    /// The engine's handler with an id.
+    #[cfg(debug_assertions)]
+    pub(crate) fn handler_by_id(&self, id: &str) -> Option<Arc<Handler>> {
+        let mut declared = self.handlers.get()?.values();
+        declared.find(|declared| declared.id.as_str() == id).map(|declared| declared.handler.clone())
+    }
+
     /// The operator's settings object.
     pub(crate) fn settings_object<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
         self.settings.bind(py)

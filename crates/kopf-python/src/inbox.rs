@@ -129,7 +129,8 @@ impl Inbox {
     pub(crate) fn disarm(&self) {
         // Only wake-ups are in it; one that comes between the two lines costs a drain that finds nothing.
         let _ = (&self.reader).read(&mut [0; 64]);
-        self.armed.store(false, Ordering::SeqCst);
+        // An exchange, not a store: whoever has found it set has pushed before, and that must be seen from here on.
+        self.armed.swap(false, Ordering::SeqCst);
     }
 
     /// Called at the end of a drain: wakes the loop again if something is left.

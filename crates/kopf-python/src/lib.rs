@@ -13,6 +13,7 @@
 //!   [`report`], [`subcycle`]: handlers that run.
 //! - [`plugins`], [`formats`]: filters, lifecycles and storages in both directions.
 //! - [`devcluster`]: the API server in the process.
+//! - `exerciser`: the engine's side of the bridge for tests.
 //! - [`cpython`], [`held`], [`guard`], [`runtime`], [`logs`]: the ground that it stands on.
 
 mod calls;
@@ -23,6 +24,8 @@ mod devcluster;
 mod door;
 mod engine;
 mod event_loop;
+#[cfg(debug_assertions)]
+mod exerciser;
 mod formats;
 mod guard;
 mod handlers;
@@ -68,6 +71,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(formats::json_patch, module)?)?;
     module.add_function(wrap_pyfunction!(formats::merge_patch, module)?)?;
     module.add_function(wrap_pyfunction!(values::load_yaml, module)?)?;
+    #[cfg(debug_assertions)]
+    module.add_class::<exerciser::Exerciser>()?;
     Ok(())
 }
 

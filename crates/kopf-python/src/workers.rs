@@ -81,14 +81,22 @@ impl Workers {
         let executor = hub.host.object(py).call_method1(intern!(py, "executor"), (hub.settings_object(py),));
         match executor {
             Ok(executor) if executor.is_none() => self.submit_own(py, job),
-            Ok(executor) => {
-                let job = ExecutorJob(Mutex::new(Some(job)));
-                // If it is refused, the job is dropped on the way, which reports it as cancelled.
-                if let Err(error) = executor.call_method1(intern!(py, "submit"), (job,)) {
-                    error.write_unraisable(py, Some(&executor));
-                }
-            }
+            Ok(executor) => Self::submit_to(py, &executor, job),
             Err(error) => job.fail(py, error),
+        }
+    }
+
+    fn submit_to(py: Python<'_>, executor: &Bound<'_, PyAny>, job: Job) {
+        let wrapped = match Py::new(py, ExecutorJob(Mutex::new(Some(job)))) {
+            Ok(wrapped) => wrapped,
+            // The job is dropped on the way, which reports it as cancelled.
+            Err(error) => return error.write_unraisable(py, Some(executor)),
+        };
+        if let Err(error) = executor.call_method1(intern!(py, "submit"), (&wrapped,)) {
+            let refused = locked(&wrapped.get().0).take();
+            if let Some(job) = refused {
+                job.fail(py, error);
+            }
         }
     }
 
