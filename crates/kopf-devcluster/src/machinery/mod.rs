@@ -12,7 +12,7 @@
 //! - [`selector`]: label and field selectors;
 //! - [`merge_patch`], [`json_patch`]: the patches that need no knowledge of types;
 //! - [`types`], [`object_meta`], [`normalize`]: Kubernetes' own types and how their values are written;
-//! - [`defaults`]: what built-in types fill in;
+//! - [`defaults`], [`rules`]: what built-in types fill in, and what they refuse;
 //! - [`protobuf`]: bodies in protobuf as JSON;
 //! - [`schema`]: the schemas of custom resources;
 //! - [`strategic`]: the patches that know the built-in types;
@@ -37,6 +37,7 @@ pub(crate) mod names;
 pub(crate) mod normalize;
 pub(crate) mod object_meta;
 pub(crate) mod protobuf;
+pub(crate) mod rules;
 pub(crate) mod schema;
 pub(crate) mod selector;
 pub(crate) mod strategic;
