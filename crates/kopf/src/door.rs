@@ -9,7 +9,7 @@ use std::{
 use futures_util::future::{Either, select};
 use kopf_core::{
     error::ErrorInfo,
-    handler::HandlerId,
+    handler::{Handler, HandlerId},
     log::Level,
     machine::{Call, CallId},
     outcome::Outcome,
@@ -19,7 +19,7 @@ use kopf_engine::door::{ActivityCall, BoxFuture, Door, Finished, Record, Step};
 use tokio::sync::oneshot;
 
 use crate::{
-    Patch,
+    Patch, activity,
     attempt::{Attempt, Ended, Invocation},
     environment::Environment,
     logging,
@@ -42,10 +42,8 @@ impl RustDoor {
 impl Door for RustDoor {
     fn call(&self, resource: &Arc<Resource>, call: Call) -> BoxFuture<Finished> {
         let Some(function) = self.functions.get(&call.handler.function) else {
-            // Handlers come from the registry only, which was made together with the functions.
-            let error = ErrorInfo::new(format!("the handler {} has no function", call.handler.id));
-            let finished =
-                Finished { outcome: Outcome::Permanent(error), patch: call.patch, subrefs: vec![] };
+            let outcome = Outcome::Permanent(without_function(&call.handler));
+            let finished = Finished { outcome, patch: call.patch, subrefs: vec![] };
             return Box::pin(std::future::ready(finished));
         };
         let (guard, cancelled) = Running::begin(&self.running, &call);
@@ -75,9 +73,11 @@ impl Door for RustDoor {
     }
 
     fn call_activity(&self, call: ActivityCall) -> BoxFuture<Outcome> {
-        let ActivityCall { handler, .. } = call;
-        let error = ErrorInfo::new(format!("the activity {} was never declared", handler.id));
-        Box::pin(std::future::ready(Outcome::Permanent(error)))
+        let Some(function) = self.functions.get(&call.handler.function) else {
+            return Box::pin(std::future::ready(Outcome::Permanent(without_function(&call.handler))));
+        };
+        let attempt = function.start(activity::invocation(call, self.environment.clone()));
+        Box::pin(async move { attempt.await.outcome })
     }
 
     /// Filters and functions of patches in Rust run anywhere.
@@ -104,6 +104,11 @@ impl fmt::Debug for RustDoor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RustDoor").field("functions", &self.functions.len()).finish_non_exhaustive()
     }
+}
+
+/// Cannot be: handlers come from the registry only, which was made together with the functions.
+fn without_function(handler: &Handler) -> ErrorInfo {
+    ErrorInfo::new(format!("the handler {} has no function", handler.id))
 }
 
 fn finished(ended: Ended, patch: &Patch) -> Finished {
@@ -190,12 +195,11 @@ mod tests {
     use super::*;
     use crate::{
         Error, Json, Memo, Obj, handler as with_options,
-        handler::Handler,
         prelude::*,
         testing_cause::{Database, body, call, handler},
     };
 
-    fn door<A>(function: impl Handler<Database, A>) -> RustDoor {
+    fn door<A>(function: impl crate::Handler<Database, A>) -> RustDoor {
         let attempt = crate::attempt::attempt_erased(function.into_function().run);
         RustDoor::new(HashMap::from([(1, attempt)]), Arc::default())
     }

@@ -1,5 +1,6 @@
 #![doc = include_str!("guide.md")]
 
+mod activity;
 mod attempt;
 mod cause;
 mod crd;
@@ -14,6 +15,7 @@ mod outcome;
 mod panic;
 mod patch;
 mod settings;
+mod signals;
 mod subhandlers;
 #[cfg(test)]
 mod testing_cause;
@@ -39,6 +41,7 @@ pub use kopf_macros::main;
 pub use kube;
 
 pub use crate::{
+    activity::Whole,
     cause::{Cause, Kind},
     crd::crd,
     error::{Error, ErrorKind, ParseError, PermanentError, Result, TemporaryError, permanent, temporary},

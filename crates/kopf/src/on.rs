@@ -13,7 +13,7 @@ use crate::{
     attempt::{Attempt, attempt_erased},
     cause::Kind,
     environment::States,
-    extract::Setup,
+    extract::{Place, Setup},
     handler::{Check, Function, Handler},
     options::{Declared, IntoFieldPath},
 };
@@ -120,7 +120,7 @@ pub(crate) struct ErasedHandler {
     declared: Declared,
     checks: Vec<Check>,
     needs: kopf_core::handler::Needs,
-    pub(crate) identity: u64,
+    identity: u64,
     pub(crate) attempt: Arc<dyn Attempt>,
 }
 
@@ -149,7 +149,7 @@ impl ErasedHandler {
         };
         let id = full_id(own, &self.declared);
         let mut problems = misused(self.trigger, &self.declared);
-        let setup = Setup { states, trigger: self.trigger };
+        let setup = Setup { states, place: Place::Objects(self.trigger) };
         problems.extend(self.checks.iter().filter_map(|check| check(&setup).err()));
         if problems.is_empty() {
             let Declared { options, filters, .. } = self.declared.clone();

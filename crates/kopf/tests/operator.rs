@@ -409,3 +409,36 @@ async fn events_are_posted_about_the_object() {
     });
     assert_eq!(only_warnings.await, [warning]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn startup_comes_before_all_and_cleanup_after_all() {
+    // A-ACT-001: an activity is retried like any handler.
+    async fn warm_up(told: Ctx<Told>, Retry(retry): Retry) -> Result {
+        told.tell(format!("startup {retry}"));
+        if retry == 0 { Err(temporary("not yet", Duration::from_secs(10))) } else { Ok(()) }
+    }
+    async fn provision(told: Ctx<Told>) {
+        told.tell("create");
+    }
+    async fn say_bye(told: Ctx<Told>, client: kube::Client) {
+        told.tell(format!("cleanup in {}", client.default_namespace()));
+    }
+    let told = Told::default();
+    let operator = serve(on().create(provision)).with(told.clone()).startup(warm_up).cleanup(say_bye);
+    let cluster = started(operator).await;
+    cluster.until(MAIN, is_handled).await.unwrap();
+    cluster.stop().await.unwrap();
+    assert_eq!(told.all(), ["startup 0", "startup 1", "create", "cleanup in default"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_whose_startup_fails_ends_with_its_error() {
+    async fn fail() {
+        panic!("no way");
+    }
+    let cluster = DevCluster::start().await.unwrap();
+    let operator = Operator::new().startup(handler(fail).errors(ErrorsMode::Permanent));
+    let ended = operator.run_with(Connection::service(cluster.service()), CancellationToken::new()).await;
+    let Err(OperatorError::Run(error)) = ended else { panic!("{ended:?}") };
+    assert!(matches!(*error, kopf::RunError::Activity { first, .. } if first.text == "panicked: no way"));
+}

@@ -2,6 +2,7 @@
 //!
 //! ```sh
 //! cargo run -- dev                   # a dev cluster with the operator; says what to type into a second terminal
+//! cargo run -- crd | kubectl apply -f -
 //! cargo run -- run --all-namespaces  # on the cluster of the kubeconfig
 //! ```
 

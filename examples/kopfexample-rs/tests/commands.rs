@@ -133,6 +133,15 @@ async fn run_serves_the_cluster_of_the_kubeconfig() {
     assert!(rest.contains("Signal SIGTERM is received. Operator is stopping."), "{rest}");
 }
 
+#[tokio::test]
+async fn crd_prints_what_a_cluster_takes() {
+    let output = Command::new(env!("CARGO_BIN_EXE_kopfexample")).arg("crd").output().unwrap();
+    assert!(output.status.success());
+    let cluster = DevCluster::start().await.unwrap();
+    cluster.apply_manifest(&String::from_utf8(output.stdout).unwrap()).await.unwrap();
+    cluster.create(OBJECTS, &example()).await.unwrap();
+}
+
 #[test]
 fn an_operator_that_cannot_log_in_ends_with_1_and_a_wrong_command_line_with_2() {
     // A-CLI-007.

@@ -10,8 +10,8 @@ use kopf_devcluster::{DevCluster, ListenOptions};
 use kopf_engine::client::Connection;
 use tempfile::TempDir;
 
-use super::{LogArguments, signals, told};
-use crate::{Error, Operator, testing::install};
+use super::{LogArguments, told};
+use crate::{Error, Operator, signals, testing::install};
 
 /// The options of `dev`.
 #[derive(Debug, Default, Args)]

@@ -7,12 +7,15 @@ use std::{error::Error as StdError, ffi::OsString, future::Future, process::Exit
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::{Error, Operator, logging};
+use crate::{
+    Error, Operator,
+    logging::{self, LogOptions},
+};
 
+mod crd;
 mod dev;
 mod options;
 mod run;
-mod signals;
 
 use options::LogArguments;
 
@@ -65,13 +68,16 @@ enum Command {
     Run(run::RunArguments),
     /// Runs the operator with a cluster of its own, in one process, to try it out.
     Dev(dev::DevArguments),
+    /// Prints the definitions of the operator's kinds, as YAML for `kubectl apply -f -`.
+    Crd,
 }
 
 impl Command {
-    fn logging(&self) -> &LogArguments {
+    fn logging(&self) -> LogOptions {
         match self {
-            Self::Run(arguments) => &arguments.logging,
-            Self::Dev(arguments) => &arguments.logging,
+            Self::Run(arguments) => arguments.logging.options(),
+            Self::Dev(arguments) => arguments.logging.options(),
+            Self::Crd => LogOptions::default(),
         }
     }
 }
@@ -93,7 +99,7 @@ where
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    logging::init(&arguments.command.logging().options());
+    logging::init(&arguments.command.logging());
     match block_on(arguments.command, operator) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -114,6 +120,7 @@ where
         match command {
             Command::Run(arguments) => run::run(&arguments, operator).await,
             Command::Dev(arguments) => dev::run(&arguments, operator).await,
+            Command::Crd => crd::run(&operator),
         }
     })
 }

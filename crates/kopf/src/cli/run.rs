@@ -6,8 +6,8 @@ use kopf_engine::{
     namespaces::{NamespacePattern, Scope},
 };
 
-use super::{LogArguments, signals, told};
-use crate::{Error, Operator};
+use super::{LogArguments, told};
+use crate::{Error, Operator, signals};
 
 /// The options of `run` (A-CLI-003).
 #[derive(Debug, Default, Args)]

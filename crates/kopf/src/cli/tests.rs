@@ -6,7 +6,7 @@ fn options(arguments: &[&str]) -> Result<run::RunArguments, clap::Error> {
     let all = ["example", "run"].iter().chain(arguments);
     parse(PROGRAM, all).map(|arguments| match arguments.command {
         Command::Run(arguments) => arguments,
-        other @ Command::Dev(_) => panic!("{other:?}"),
+        other @ (Command::Dev(_) | Command::Crd) => panic!("{other:?}"),
     })
 }
 
@@ -53,4 +53,14 @@ fn without_a_command_there_is_help_and_a_usage_error() {
     let version = parse(PROGRAM, ["example", "--version"]).unwrap_err();
     assert!(!version.use_stderr());
     assert_eq!(version.to_string(), "example 1.2.3\n");
+}
+
+#[test]
+fn definitions_are_printed_as_yaml() {
+    let operator = Operator::new().serve(crate::on::<crate::testing_cause::Database>().with_crd());
+    let text = crd::text(&operator).unwrap();
+    assert!(text.starts_with("---\n"), "{text}");
+    let read: serde_json::Value = serde_saphyr::from_str(text.trim_start_matches("---")).unwrap();
+    assert_eq!(read, serde_json::json!(operator.crds()[0]));
+    assert!(crd::text(&Operator::new()).unwrap_err().to_string().contains("with_crd"));
 }

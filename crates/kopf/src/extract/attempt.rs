@@ -6,7 +6,11 @@ use jiff::Timestamp;
 use kopf_core::handler::Needs;
 
 use super::{FromCause, Raw};
-use crate::{EventType, Patch, cause::Cause, error::Result};
+use crate::{
+    EventType, Patch,
+    cause::{Cause, Kind},
+    error::Result,
+};
 
 /// The watch event that is handled.
 #[derive(Clone, Debug)]
@@ -17,7 +21,7 @@ pub struct Event {
     pub object: Raw,
 }
 
-impl<K> FromCause<K> for Event {
+impl<K: Kind> FromCause<K> for Event {
     const NEEDS: Needs = <Raw as FromCause<K>>::NEEDS;
 
     fn from_cause(cause: &Cause<K>) -> Result<Self> {
@@ -26,7 +30,7 @@ impl<K> FromCause<K> for Event {
 }
 
 /// The type of the event alone.
-impl<K> FromCause<K> for Option<EventType> {
+impl<K: Kind> FromCause<K> for Option<EventType> {
     const NEEDS: Needs = Needs(0);
 
     fn from_cause(cause: &Cause<K>) -> Result<Self> {
@@ -70,7 +74,7 @@ impl<K> FromCause<K> for Runtime {
     }
 }
 
-impl<K> FromCause<K> for Patch {
+impl<K: Kind> FromCause<K> for Patch {
     const NEEDS: Needs = Needs::PATCH;
 
     fn from_cause(cause: &Cause<K>) -> Result<Self> {
@@ -79,7 +83,7 @@ impl<K> FromCause<K> for Patch {
 }
 
 /// The whole cause. It can read everything, so everything is kept in memory for it.
-impl<K: Send + Sync> FromCause<K> for Cause<K> {
+impl<K: Kind> FromCause<K> for Cause<K> {
     const NEEDS: Needs = Needs::ALL;
 
     fn from_cause(cause: &Self) -> Result<Self> {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{FromCause, Setup, missing, only_changing};
 use crate::{
     Reason,
-    cause::{Cause, parse},
+    cause::{Cause, Kind, parse},
     error::Result,
 };
 
@@ -54,7 +54,7 @@ impl Deref for Diff {
     }
 }
 
-impl<K, T: DeserializeOwned + Send> FromCause<K> for Old<T> {
+impl<K: Kind, T: DeserializeOwned + Send> FromCause<K> for Old<T> {
     const NEEDS: Needs = Needs::OLD;
 
     fn check(setup: &Setup<'_>) -> std::result::Result<(), String> {
@@ -66,7 +66,7 @@ impl<K, T: DeserializeOwned + Send> FromCause<K> for Old<T> {
     }
 }
 
-impl<K, T: DeserializeOwned + Send> FromCause<K> for New<T> {
+impl<K: Kind, T: DeserializeOwned + Send> FromCause<K> for New<T> {
     const NEEDS: Needs = Needs::OLD;
 
     fn check(setup: &Setup<'_>) -> std::result::Result<(), String> {
@@ -78,7 +78,7 @@ impl<K, T: DeserializeOwned + Send> FromCause<K> for New<T> {
     }
 }
 
-impl<K, T: DeserializeOwned + Send> FromCause<K> for Change<T> {
+impl<K: Kind, T: DeserializeOwned + Send> FromCause<K> for Change<T> {
     const NEEDS: Needs = Needs::OLD;
 
     fn check(setup: &Setup<'_>) -> std::result::Result<(), String> {
@@ -90,7 +90,7 @@ impl<K, T: DeserializeOwned + Send> FromCause<K> for Change<T> {
     }
 }
 
-impl<K> FromCause<K> for Diff {
+impl<K: Kind> FromCause<K> for Diff {
     const NEEDS: Needs = Needs::OLD;
 
     fn check(setup: &Setup<'_>) -> std::result::Result<(), String> {
@@ -102,7 +102,7 @@ impl<K> FromCause<K> for Diff {
     }
 }
 
-impl<K> FromCause<K> for Reason {
+impl<K: Kind> FromCause<K> for Reason {
     const NEEDS: Needs = Needs::OLD;
 
     fn check(setup: &Setup<'_>) -> std::result::Result<(), String> {

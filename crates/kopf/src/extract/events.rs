@@ -7,7 +7,10 @@ use kopf_engine::{OperatorHandle, posting::ExplicitEvent};
 use serde_json::{Map, Value};
 
 use super::FromCause;
-use crate::{cause::Cause, error::Result};
+use crate::{
+    cause::{Cause, Kind},
+    error::Result,
+};
 
 /// Python's numbers of levels, as in `settings.posting.level`.
 const INFO: u8 = 20;
@@ -62,7 +65,7 @@ impl Events {
     }
 }
 
-impl<K> FromCause<K> for Events {
+impl<K: Kind> FromCause<K> for Events {
     const NEEDS: Needs = Needs::METADATA;
 
     fn from_cause(cause: &Cause<K>) -> Result<Self> {

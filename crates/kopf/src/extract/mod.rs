@@ -1,6 +1,7 @@
 //! The arguments of handlers: each names by its type what it needs of the cause.
 
 use kopf_core::handler::{Needs, Trigger};
+use kopf_engine::registry::Activity;
 
 use crate::{
     cause::Cause,
@@ -20,17 +21,18 @@ pub use events::Events;
 pub use object::{Annotations, Labels, Name, Namespace, Obj, Raw, Resource, Spec, Status, Uid};
 pub use state::{Ctx, Memo};
 
-/// An argument of a handler of `K`.
+/// An argument of a handler of `K`: of objects, if `K` is a [`Kind`](crate::Kind); of the operator as a whole, if it is
+/// [`Whole`](crate::Whole).
 ///
 /// Implement it for your own types to give handlers what they often need, made of the arguments that are there:
 ///
 /// ```
 /// use kopf::prelude::*;
-/// use kopf::{FromCause, Needs};
+/// use kopf::{FromCause, Kind, Needs};
 ///
 /// struct Tier(String);
 ///
-/// impl<K> FromCause<K> for Tier {
+/// impl<K: Kind> FromCause<K> for Tier {
 ///     const NEEDS: Needs = Needs::METADATA;
 ///
 ///     fn from_cause(cause: &Cause<K>) -> Result<Self> {
@@ -73,7 +75,16 @@ pub trait FromCause<K>: Sized + Send {
 #[derive(Clone, Copy, Debug)]
 pub struct Setup<'a> {
     pub(crate) states: &'a States,
-    pub(crate) trigger: Trigger,
+    pub(crate) place: Place,
+}
+
+/// What a handler is declared for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Objects.
+    Objects(Trigger),
+    /// The operator as a whole.
+    Activity(Activity),
 }
 
 impl Setup<'_> {
@@ -86,7 +97,7 @@ impl Setup<'_> {
     /// Whether the handler is called on every watch event, so that there is neither a reason nor a change.
     #[must_use]
     pub fn is_event_handler(&self) -> bool {
-        self.trigger == Trigger::Event
+        self.place == Place::Objects(Trigger::Event)
     }
 }
 

@@ -65,7 +65,7 @@ impl Deref for Raw {
     }
 }
 
-impl<K> FromCause<K> for Raw {
+impl<K: Kind> FromCause<K> for Raw {
     const NEEDS: Needs = WHOLE.union(Needs::MANAGED_FIELDS);
 
     fn from_cause(cause: &Cause<K>) -> Result<Self> {
@@ -77,7 +77,7 @@ impl<K> FromCause<K> for Raw {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Name(pub String);
 
-impl<K> FromCause<K> for Name {
+impl<K: Kind> FromCause<K> for Name {
     const NEEDS: Needs = Needs::METADATA;
 
     fn from_cause(cause: &Cause<K>) -> Result<Self> {
@@ -89,7 +89,7 @@ impl<K> FromCause<K> for Name {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Namespace(pub String);
 
-impl<K: kube::Resource<Scope = NamespaceResourceScope>> FromCause<K> for Namespace {
+impl<K: Kind + kube::Resource<Scope = NamespaceResourceScope>> FromCause<K> for Namespace {
     const NEEDS: Needs = Needs::METADATA;
 
     fn from_cause(cause: &Cause<K>) -> Result<Self> {
@@ -101,7 +101,7 @@ impl<K: kube::Resource<Scope = NamespaceResourceScope>> FromCause<K> for Namespa
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Uid(pub String);
 
-impl<K> FromCause<K> for Uid {
+impl<K: Kind> FromCause<K> for Uid {
     const NEEDS: Needs = Needs::METADATA;
 
     fn from_cause(cause: &Cause<K>) -> Result<Self> {
@@ -113,7 +113,7 @@ impl<K> FromCause<K> for Uid {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels(pub BTreeMap<String, String>);
 
-impl<K> FromCause<K> for Labels {
+impl<K: Kind> FromCause<K> for Labels {
     const NEEDS: Needs = Needs::METADATA;
 
     fn from_cause(cause: &Cause<K>) -> Result<Self> {
@@ -125,7 +125,7 @@ impl<K> FromCause<K> for Labels {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Annotations(pub BTreeMap<String, String>);
 
-impl<K> FromCause<K> for Annotations {
+impl<K: Kind> FromCause<K> for Annotations {
     const NEEDS: Needs = Needs::METADATA;
 
     fn from_cause(cause: &Cause<K>) -> Result<Self> {
@@ -137,7 +137,7 @@ impl<K> FromCause<K> for Annotations {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec<T>(pub T);
 
-impl<K, T: DeserializeOwned + Send> FromCause<K> for Spec<T> {
+impl<K: Kind, T: DeserializeOwned + Send> FromCause<K> for Spec<T> {
     const NEEDS: Needs = Needs::SPEC;
 
     fn from_cause(cause: &Cause<K>) -> Result<Self> {
@@ -150,7 +150,7 @@ impl<K, T: DeserializeOwned + Send> FromCause<K> for Spec<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status<T>(pub Option<T>);
 
-impl<K, T: DeserializeOwned + Send> FromCause<K> for Status<T> {
+impl<K: Kind, T: DeserializeOwned + Send> FromCause<K> for Status<T> {
     const NEEDS: Needs = Needs::STATUS;
 
     fn from_cause(cause: &Cause<K>) -> Result<Self> {
@@ -163,7 +163,7 @@ impl<K, T: DeserializeOwned + Send> FromCause<K> for Status<T> {
 #[derive(Clone, Debug)]
 pub struct Resource(pub Arc<kopf_core::resource::Resource>);
 
-impl<K> FromCause<K> for Resource {
+impl<K: Kind> FromCause<K> for Resource {
     const NEEDS: Needs = Needs(0);
 
     fn from_cause(cause: &Cause<K>) -> Result<Self> {

@@ -7,10 +7,11 @@ use std::{
 };
 
 use kopf_core::handler::Needs;
+use kopf_engine::registry::Activity;
 
-use super::{FromCause, Setup};
+use super::{FromCause, Place, Setup};
 use crate::{
-    cause::Cause,
+    cause::{Cause, Kind},
     error::{Result, permanent},
 };
 
@@ -80,7 +81,7 @@ impl<T> Clone for Memo<T> {
     }
 }
 
-impl<K, T: Any + Default + Send + Sync> FromCause<K> for Memo<T> {
+impl<K: Kind, T: Any + Default + Send + Sync> FromCause<K> for Memo<T> {
     const NEEDS: Needs = Needs(0);
 
     fn from_cause(cause: &Cause<K>) -> Result<Self> {
@@ -91,6 +92,13 @@ impl<K, T: Any + Default + Send + Sync> FromCause<K> for Memo<T> {
 /// The operator's own connection to the cluster.
 impl<K> FromCause<K> for kube::Client {
     const NEEDS: Needs = Needs(0);
+
+    fn check(setup: &Setup<'_>) -> std::result::Result<(), String> {
+        if setup.place == Place::Activity(Activity::Startup) {
+            return Err("asks for a client, but the operator connects only after its startup".into());
+        }
+        Ok(())
+    }
 
     fn from_cause(cause: &Cause<K>) -> Result<Self> {
         cause.client().ok_or_else(|| permanent("the operator is not connected to a cluster"))

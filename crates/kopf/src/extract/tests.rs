@@ -85,7 +85,7 @@ fn the_patch_is_that_of_the_cycle() {
 fn a_state_is_there_if_the_operator_has_it() {
     let mut states = States::default();
     states.insert(7_u32);
-    let setup = Setup { states: &states, trigger: Trigger::Create };
+    let setup = Setup { states: &states, place: Place::Objects(Trigger::Create) };
     assert!(<Ctx<u32> as FromCause<Database>>::check(&setup).is_ok());
     let problem = <Ctx<String> as FromCause<Database>>::check(&setup).unwrap_err();
     assert!(problem.contains("Ctx<alloc::string::String>"), "{problem}");
@@ -108,7 +108,7 @@ fn a_memo_lives_as_long_as_the_object() {
 #[test]
 fn what_there_is_none_of_on_a_watch_event_is_refused_at_the_start() {
     let states = States::default();
-    let setup = Setup { states: &states, trigger: Trigger::Event };
+    let setup = Setup { states: &states, place: Place::Objects(Trigger::Event) };
     assert!(<Reason as FromCause<Database>>::check(&setup).is_err());
     assert!(<Change<u32> as FromCause<Database>>::check(&setup).is_err());
     assert!(<Diff as FromCause<Database>>::check(&setup).is_err());

@@ -1,28 +1,29 @@
 //! The operator: what is declared, and how it is run.
 
-use std::{
-    any::Any,
-    collections::{BTreeMap, HashMap, btree_map::Entry},
-    fmt,
-    sync::Arc,
-};
+use std::{any::Any, collections::HashMap, fmt, sync::Arc};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kopf_core::settings::Settings;
+use kopf_core::{
+    handler::{Handler as CoreHandler, HandlerId},
+    settings::Settings,
+};
 use kopf_engine::{
     RunError,
     client::Connection,
     namespaces::{NamespacePattern, Scope},
-    registry::Registry,
+    registry::{Activity, Registry},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    activity::{ActivityHandler, Whole},
     attempt::Attempt,
     cause::Kind,
     door::RustDoor,
     environment::{Environment, States},
+    handler::Handler,
     on::{On, Served},
+    signals,
 };
 
 /// An operator: the handlers of one or several kinds, what they share, and how it is run.
@@ -45,6 +46,7 @@ use crate::{
 #[must_use = "an operator does nothing until it is run"]
 pub struct Operator {
     served: Vec<Served>,
+    activities: Vec<ActivityHandler>,
     states: States,
     settings: Settings,
     scope: Scope,
@@ -57,6 +59,9 @@ pub enum OperatorError {
     /// The handlers are declared in a way that cannot work. Nothing was started.
     #[error("the operator cannot start:{}", bullets(.0))]
     Declaration(Vec<String>),
+    /// The system does not tell of signals, so that nothing could stop the operator.
+    #[error("cannot listen to signals")]
+    Signals(#[source] std::io::Error),
     /// Something has failed that the operator cannot do without.
     #[error("the operator has failed")]
     Run(#[source] Box<RunError>),
@@ -72,12 +77,45 @@ impl Operator {
     /// An operator without handlers.
     pub fn new() -> Self {
         let settings = crate::settings::defaults();
-        Self { served: Vec::new(), states: States::default(), settings, scope: Scope::default() }
+        Self {
+            served: Vec::new(),
+            activities: Vec::new(),
+            states: States::default(),
+            settings,
+            scope: Scope::default(),
+        }
     }
 
     /// Adds the handlers of a kind. A kind may be served in several parts.
     pub fn serve<K: Kind>(mut self, on: On<K>) -> Self {
         self.served.push(on.into_kind());
+        self
+    }
+
+    /// Runs a handler before anything else: before the operator connects to the cluster. If it fails for good, the operator
+    /// does not start.
+    ///
+    /// ```
+    /// # use kopf::prelude::*;
+    /// # struct Pool;
+    /// # impl Pool { async fn warm_up(&self) -> Result { Ok(()) } }
+    /// async fn warm_up(pool: Ctx<Pool>) -> Result {
+    ///     pool.warm_up().await
+    /// }
+    ///
+    /// Operator::new().with(Pool).startup(handler(warm_up).retries(3));
+    /// ```
+    pub fn startup<A>(self, handler: impl Handler<Whole, A>) -> Self {
+        self.activity(Activity::Startup, handler)
+    }
+
+    /// Runs a handler after everything else, unless the startup has failed.
+    pub fn cleanup<A>(self, handler: impl Handler<Whole, A>) -> Self {
+        self.activity(Activity::Cleanup, handler)
+    }
+
+    fn activity<A>(mut self, activity: Activity, handler: impl Handler<Whole, A>) -> Self {
+        self.activities.push(ActivityHandler { activity, function: handler.into_function() });
         self
     }
 
@@ -118,8 +156,8 @@ impl Operator {
         self.served.iter().filter_map(|served| served.crd.as_ref()).collect()
     }
 
-    /// Runs on the cluster that the environment tells of: the kubeconfig, or the service account of the pod. Until it
-    /// fails, for there is nothing to stop it; see [`run_with`](Self::run_with).
+    /// Runs on the cluster that the environment tells of: the kubeconfig, or the service account of the pod. Until SIGINT or
+    /// SIGTERM comes; a second one ends the process at once.
     ///
     /// # Errors
     /// See [`OperatorError`].
@@ -127,7 +165,8 @@ impl Operator {
     /// # Cancel safety
     /// None: see [`run_with`](Self::run_with).
     pub async fn run(self) -> Result<(), OperatorError> {
-        self.run_with(Connection::Infer, CancellationToken::new()).await
+        let stop = signals::stop_on_signals().map_err(OperatorError::Signals)?;
+        self.run_with(Connection::Infer, stop).await
     }
 
     /// Runs until `stop` is cancelled. Running handlers then have `settings.queueing.exit_timeout` to finish.
@@ -147,10 +186,36 @@ impl Operator {
         Ok(operator.run(stop).await?)
     }
 
+    /// The handlers as the engine knows them, and their functions by identity.
+    ///
+    /// # Errors
+    /// All that is wrong with the declarations, as sentences.
+    fn declare(&self) -> Result<(Registry, Functions), Vec<String>> {
+        let (mut registry, mut functions) = (Registry::default(), Functions::new());
+        let mut ids = Ids::default();
+        for Served { kind, selector, handlers, .. } in &self.served {
+            let key = format!("{selector:?}");
+            for erased in handlers {
+                let Some(handler) = ids.take(kind, &key, erased.declare(kind, &self.states)) else {
+                    continue;
+                };
+                functions.insert(handler.function, erased.attempt.clone());
+                registry.resources.push((selector.clone(), handler));
+            }
+        }
+        for declared in &self.activities {
+            let what = declared.activity.as_str();
+            let Some(handler) = ids.take(what, what, declared.declare(&self.states)) else { continue };
+            functions.insert(handler.function, declared.attempt());
+            registry.activities.push((declared.activity, handler));
+        }
+        if ids.problems.is_empty() { Ok((registry, functions)) } else { Err(ids.problems) }
+    }
+
     /// What the engine runs.
     fn into_engine(self) -> Result<kopf_engine::Operator, OperatorError> {
-        let Self { served, states, settings, scope } = self;
-        let (registry, functions) = declare(&served, &states).map_err(OperatorError::Declaration)?;
+        let (registry, functions) = self.declare().map_err(OperatorError::Declaration)?;
+        let Self { states, settings, scope, .. } = self;
         let environment = Arc::new(Environment::new(states));
         let door = Arc::new(RustDoor::new(functions, environment.clone()));
         let mut operator = kopf_engine::Operator::new(door, crate::settings::storages());
@@ -171,9 +236,10 @@ impl Default for Operator {
 
 impl fmt::Debug for Operator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { served, states, scope, .. } = self;
+        let Self { served, activities, states, scope, .. } = self;
         f.debug_struct("Operator")
             .field("served", served)
+            .field("activities", activities)
             .field("states", states)
             .field("scope", scope)
             .finish_non_exhaustive()
@@ -182,38 +248,35 @@ impl fmt::Debug for Operator {
 
 type Functions = HashMap<u64, Arc<dyn Attempt>>;
 
-/// The handlers as the engine knows them, and their functions by identity.
-fn declare(served: &[Served], states: &States) -> Result<(Registry, Functions), Vec<String>> {
-    let (mut registry, mut functions, mut problems) = (Registry::default(), Functions::new(), Vec::new());
-    // Which function has an id, by resource and id: two functions with one id would share their progress, and the second
-    // one would never run (FIX-26).
-    let mut owners = BTreeMap::new();
-    for Served { kind, selector, handlers, .. } in served {
-        for erased in handlers {
-            let handler = match erased.declare(kind, states) {
-                Ok(handler) => handler,
-                Err(its) => {
-                    problems.extend(its);
-                    continue;
-                }
-            };
-            let resource = format!("{:?}/{:?}/{:?}", selector.group, selector.version, selector.name);
-            match owners.entry((resource, handler.id.clone())) {
-                Entry::Vacant(entry) => {
-                    entry.insert(handler.function);
-                }
-                Entry::Occupied(entry) if *entry.get() != handler.function => problems.push(format!(
-                    "two different handlers of {kind} have the id `{}`: rename one, or give it another id by \
-                     `handler(..).id(\"..\")`",
-                    handler.id
-                )),
-                Entry::Occupied(_) => {}
-            }
-            functions.insert(erased.identity, erased.attempt.clone());
-            registry.resources.push((selector.clone(), handler));
+/// The ids that are taken, and all that is wrong.
+#[derive(Default)]
+struct Ids {
+    owners: HashMap<(String, HandlerId), u64>,
+    problems: Vec<String>,
+}
+
+impl Ids {
+    /// Takes the id of a handler; none if there is a problem. Two functions with one id would share their progress, and the
+    /// second one would never run (FIX-26).
+    fn take(
+        &mut self,
+        of: &str,
+        key: &str,
+        declared: Result<Arc<CoreHandler>, Vec<String>>,
+    ) -> Option<Arc<CoreHandler>> {
+        let handler = declared.map_err(|problems| self.problems.extend(problems)).ok()?;
+        let key = (key.to_owned(), handler.id.clone());
+        let owner = *self.owners.entry(key).or_insert(handler.function);
+        if owner == handler.function {
+            return Some(handler);
         }
+        self.problems.push(format!(
+            "two different handlers of {of} have the id `{}`: rename one, or give it another id by \
+             `handler(..).id(\"..\")`",
+            handler.id
+        ));
+        None
     }
-    if problems.is_empty() { Ok((registry, functions)) } else { Err(problems) }
 }
 
 fn bullets(problems: &[String]) -> String {

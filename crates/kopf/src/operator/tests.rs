@@ -12,11 +12,11 @@ mod other {
 }
 
 fn declared(operator: &Operator) -> Registry {
-    declare(&operator.served, &operator.states).unwrap_or_else(|problems| panic!("{problems:?}")).0
+    operator.declare().unwrap_or_else(|problems| panic!("{problems:?}")).0
 }
 
 fn problems(operator: &Operator) -> Vec<String> {
-    declare(&operator.served, &operator.states).err().unwrap_or_default()
+    operator.declare().err().unwrap_or_default()
 }
 
 #[test]
@@ -121,4 +121,24 @@ fn what_is_wrong_is_told_all_at_once() {
         Operator::new().serve(on::<Database>().create(|| async {}).event(handler(tell).retries(1)));
     let error = operator.into_engine().unwrap_err().to_string();
     assert_eq!(error.lines().count(), 3, "{error}");
+}
+
+#[test]
+fn activities_are_checked_like_other_handlers() {
+    async fn ask(_: Ctx<String>) {}
+    async fn connect(_: kube::Client) {}
+    async fn fine() {}
+    let operator = Operator::new()
+        .startup(ask)
+        .startup(connect)
+        .cleanup(connect)
+        .cleanup(|| async {})
+        .cleanup(handler(fine).label("a", "b"))
+        .startup(fine);
+    let all = problems(&operator);
+    assert_eq!(all.len(), 4, "{all:?}");
+    assert!(all[0].starts_with("the startup handler `ask` asks for `Ctx<alloc::string::String>`"));
+    assert!(all[1].starts_with("the startup handler `connect` asks for a client"));
+    assert!(all[2].starts_with("a handler given to `Operator::cleanup(..)` has no name"));
+    assert!(all[3].starts_with("the cleanup handler `fine` has options that are about objects"));
 }
