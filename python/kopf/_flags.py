@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import threading
 from typing import Any
 
@@ -52,11 +53,16 @@ async def _wait_event(flag: threading.Event) -> None:
     raised = loop.create_future()
     unwanted = threading.Event()
 
+    def tell() -> None:
+        if not raised.done():
+            raised.set_result(None)
+
     def wait() -> None:
-        while not unwanted.is_set():
-            if flag.wait(_LOOK):
-                loop.call_soon_threadsafe(lambda: None if raised.done() else raised.set_result(None))
+        while not flag.wait(_LOOK):
+            if unwanted.is_set():
                 return
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the operator has ended by itself
+            loop.call_soon_threadsafe(tell)
 
     # A thread of its own: the default executor would be joined at exit, and may be full.
     threading.Thread(target=wait, name="kopf-stop-flag", daemon=True).start()
