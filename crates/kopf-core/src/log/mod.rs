@@ -220,6 +220,12 @@ impl Log {
     pub fn local(level: Level, line: Line) -> Self {
         Self { level, line, local: true }
     }
+
+    /// The line without the Kubernetes Event: event handlers would flood the cluster (A-LOG-010, A-EVT-012).
+    #[must_use]
+    pub fn unposted(self) -> Self {
+        Self { local: true, ..self }
+    }
 }
 
 impl Subject {

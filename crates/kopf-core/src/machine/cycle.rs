@@ -51,7 +51,7 @@ impl Machine {
                     patch: cycle.patch.clone(),
                 };
                 let running = Running { call: call.id, handler };
-                self.log(watching_rules(&running.handler, turn.plan).invoked());
+                self.log(watching_rules(&running.handler, turn.plan).invoked().unposted());
                 self.emit(Output::Call(call));
                 running
             })
@@ -76,10 +76,10 @@ impl Machine {
         cycle.patch = finished.patch;
         match rules.judge(finished.outcome, &record, turn.now) {
             Some(judgement) => {
-                self.log(rules.ended(judgement.ending));
+                self.log(rules.ended(judgement.ending).unposted());
                 cycle.results.extend(judgement.result.map(|result| (handler.id.clone(), result)));
             }
-            None => self.log(rules.ended(crate::log::Ending::Cancelled)),
+            None => self.log(rules.ended(crate::log::Ending::Cancelled).unposted()),
         }
         if running.is_empty() { Phase::Watched(cycle) } else { Phase::Watching(cycle, running) }
     }
