@@ -9,6 +9,7 @@ use kopf_engine::{
     Operator, OperatorHandle,
     client::{Connection, ConnectionInfo},
     clock::Clock,
+    error::RunError,
     namespaces::Scope,
     posting::ExplicitEvent,
     registry::Registry,
@@ -132,8 +133,10 @@ impl Engine {
 
             let stop = hub.runtime.stop_token();
             let inbox = hub.clone();
+            let running = tokio.spawn(operator.run(stop));
             tokio.spawn(async move {
-                let result = operator.run(stop).await;
+                // A panic ends the engine, too, and whoever waits for the end must hear of it.
+                let result = running.await.unwrap_or_else(|error| Err(RunError::Worker(error.to_string())));
                 inbox.inbox.push(Message::Ended(result));
             });
             Ok(finished)
