@@ -204,7 +204,7 @@ class _PostingHandler(logging.Handler):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line becomes an Event."""
         posting = getattr(getattr(record, "settings", None), "posting", None)
-        if posting is None or getattr(record, "k8s_skip", True):
+        if posting is None or getattr(record, "k8s_skip", False) or not hasattr(record, "k8s_ref"):
             return False
         return bool(posting.enabled and posting.loggers and record.levelno >= posting.level)
 
@@ -220,13 +220,8 @@ class _PostingHandler(logging.Handler):
 
 
 def _event_type(level: int) -> str:
-    limits = [
-        (logging.DEBUG, "Debug"),
-        (logging.INFO, "Normal"),
-        (logging.WARNING, "Warning"),
-        (logging.ERROR, "Error"),
-    ]
-    return next((word for limit, word in limits if level <= limit), "Fatal")
+    words = {10: "Debug", 20: "Normal", 30: "Warning", 40: "Error", 50: "Fatal"}
+    return next((word for limit, word in words.items() if level <= limit), logging.getLevelName(level))
 
 
 objects.addHandler(_PostingHandler())

@@ -7,6 +7,7 @@ from typing import Any
 import kubernetes.client as k8s
 import pykube
 import pytest
+from helpers import golden
 
 import kopf
 
@@ -60,6 +61,21 @@ def test_references_of_owners_keep_false_flags() -> None:
         "name": "owner",
         "uid": "u1",
     }
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in golden("event_sources") if case["kind"] == "object_reference"],
+    ids=lambda case: case["id"],
+)
+def test_references_are_as_recorded(case: dict[str, Any]) -> None:
+    """W-EVT-004, golden: event_sources."""
+    output = case["output"]
+    assert kopf.build_object_reference(case["input"]) == output["for_explicit_events"]
+    assert kopf.build_owner_reference(case["input"]) == output["owner_reference"]
+    extra = kopf.ObjectLogger(body=case["input"], settings=None).extra
+    assert extra is not None
+    assert extra["k8s_ref"] == output["for_logs"]
 
 
 @kinds

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from helpers import golden
 
 import kopf
 from kopf._context import event_queue_var
@@ -36,7 +37,8 @@ def root() -> Iterator[logging.Logger]:
 
 
 def record(message: str = "hello %s", *args: Any, level: int = logging.INFO, **extra: Any) -> logging.LogRecord:
-    made = logging.LogRecord("kopf.objects", level, __file__, 1, message, args or ("you",), None)
+    shown = args or (("you",) if "%" in message else ())
+    made = logging.LogRecord("kopf.objects", level, __file__, 1, message, shown, None)
     vars(made).update(extra)
     return made
 
@@ -239,6 +241,25 @@ def test_lines_become_events_only_where_the_settings_ask_for_it(queue: Queue, ca
         (REF, "Normal", "Logging", "hello you", [1, 1, 2, 3, 5]),
         (REF, "Error", "Logging", "oops", [1, 1, 2, 3, 5]),
     ]
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in golden("event_sources") if case["kind"] == "log_record"], ids=lambda case: case["id"]
+)
+def test_lines_become_events_as_recorded(queue: Queue, case: dict[str, Any]) -> None:
+    """W-EVT-011, golden: event_sources."""
+    given = case["input"]
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = given["enabled"]
+    settings.posting.loggers = given["loggers"]
+    settings.posting.level = given["settings_level"]
+    extra: dict[str, Any] = {"settings": settings, "k8s_skip": given["k8s_skip"]}
+    if given["has_object_reference"]:
+        extra["k8s_ref"] = REF
+    logging.getLogger("kopf.objects").handle(record("msg", level=given["levelno"], **extra))
+    output = case["output"]
+    expected = [] if output is None else [(REF, output["type"], output["reason"], "msg", output["backoffs"])]
+    assert queue.posts == expected
 
 
 def test_habit_old_module_of_loggers(root: logging.Logger) -> None:
