@@ -34,11 +34,6 @@ impl Cause {
         Self::new("FieldValueInvalid", field, &with_value("Invalid value", value), detail)
     }
 
-    /// As [`Cause::invalid`], without showing the value (large objects).
-    pub(crate) fn invalid_omitting_value(field: impl Into<String>, detail: &str) -> Self {
-        Self::new("FieldValueInvalid", field, "Invalid value", detail)
-    }
-
     /// A value of the wrong type. The text begins as that of [`Cause::invalid`].
     pub(crate) fn type_invalid(field: impl Into<String>, value: &Value, detail: &str) -> Self {
         Self::new("FieldValueTypeInvalid", field, &with_value("Invalid value", value), detail)
@@ -57,11 +52,6 @@ impl Cause {
     /// A value that must be unique is there twice.
     pub(crate) fn duplicate(field: impl Into<String>, value: &Value) -> Self {
         Self::new("FieldValueDuplicate", field, &with_value("Duplicate value", value), "")
-    }
-
-    /// A reference to what does not exist.
-    pub(crate) fn not_found(field: impl Into<String>, value: &Value) -> Self {
-        Self::new("FieldValueNotFound", field, &with_value("Not found", value), "")
     }
 
     /// A field that may not be set (now).
@@ -167,7 +157,6 @@ mod tests {
         );
         check(&Cause::invalid("a", &json!(0), "low"), "FieldValueInvalid", "Invalid value: 0: low");
         check(&Cause::invalid("a", &Value::Null, "none"), "FieldValueInvalid", "Invalid value: null: none");
-        check(&Cause::invalid_omitting_value("a", "big"), "FieldValueInvalid", "Invalid value: big");
         check(
             &Cause::not_supported("a", &json!("pink"), &["red", "green"]),
             "FieldValueNotSupported",
@@ -178,7 +167,6 @@ mod tests {
             "FieldValueDuplicate",
             r#"Duplicate value: {"port":1}"#,
         );
-        check(&Cause::not_found("a", &json!("x")), "FieldValueNotFound", r#"Not found: "x""#);
         check(&Cause::forbidden("a", "no"), "FieldValueForbidden", "Forbidden: no");
         check(&Cause::too_long("a", 5), "FieldValueTooLong", "Too long: may not be more than 5 bytes");
         check(&Cause::too_long("a", 1), "FieldValueTooLong", "Too long: may not be more than 1 byte");

@@ -19,11 +19,6 @@
 //! - [`fieldset`]: managed fields and server-side apply;
 //! - [`table`]: the tables that `kubectl get` prints.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "the functions land before the request pipeline that calls them"
-)]
 #![cfg_attr(test, allow(clippy::needless_pass_by_value, reason = "helpers of tests take what json! makes"))]
 
 pub(crate) mod cause;
@@ -37,6 +32,7 @@ pub(crate) mod names;
 pub(crate) mod normalize;
 pub(crate) mod object_meta;
 pub(crate) mod protobuf;
+#[allow(dead_code, reason = "lands before the request pipeline that calls it")]
 pub(crate) mod rules;
 pub(crate) mod schema;
 pub(crate) mod selector;

@@ -43,11 +43,6 @@ impl FieldSelector {
         self.terms.iter().all(|term| (text_of(&term.field) == term.value) != term.is_negated)
     }
 
-    /// The value that a field must have, if the selector demands one: to find a name without a search.
-    pub(crate) fn required_value(&self, field: &str) -> Option<&str> {
-        self.terms.iter().find(|term| term.field == field && !term.is_negated).map(|term| term.value.as_str())
-    }
-
     /// Whether the selector selects everything.
     pub(crate) fn is_empty(&self) -> bool {
         self.terms.is_empty()
@@ -282,9 +277,8 @@ mod tests {
 
     #[test]
     fn backslashes_escape_and_bad_selectors_are_refused() {
-        let selector = FieldSelector::parse(r"metadata.name=a\,b\=c\\,metadata.namespace=n").unwrap();
-        assert_eq!(selector.required_value("metadata.name"), Some(r"a,b=c\"));
-        assert_eq!(selector.required_value("metadata.namespace"), Some("n"));
+        let object = json!({"metadata": {"name": r"a,b=c\", "namespace": "n"}});
+        check(r"metadata.name=a\,b\=c\\,metadata.namespace=n", &object, "", "Pod", true);
         check_error("a", "invalid selector: 'a'; can't understand 'a'");
         check_error("b,a", "invalid selector: 'b,a'; can't understand 'a'");
         check_error("b=1,a", "invalid selector: 'b=1,a'; can't understand 'a'");

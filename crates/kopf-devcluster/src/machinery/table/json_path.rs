@@ -4,7 +4,7 @@
 //! that compare with a constant: `.status.conditions[?(@.type=="Ready")].status`. No recursive descent, no
 //! unions, no ranges.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::machinery::json;
 
@@ -96,32 +96,6 @@ impl JsonPath {
     /// The first value that the path leads to, if any.
     pub(crate) fn first<'a>(&self, value: &'a Value) -> Option<&'a Value> {
         self.find(value).ok()?.into_iter().next()
-    }
-
-    /// Whether the path has fields only, so that it can be written to.
-    pub(crate) fn fields(&self) -> Option<Vec<&str>> {
-        self.steps
-            .iter()
-            .map(|step| match step {
-                Step::Field(name) => Some(name.as_str()),
-                Step::Index(_) | Step::Slice(..) | Step::All | Step::Filter(_) => None,
-            })
-            .collect()
-    }
-
-    /// Writes a value at a path of fields, making objects on the way. Gives whether it could.
-    pub(crate) fn set(&self, object: &mut Value, value: Value) -> bool {
-        let Some(fields) = self.fields() else { return false };
-        let mut current = object;
-        for field in fields {
-            if current.is_null() {
-                *current = Value::Object(Map::new());
-            }
-            let Value::Object(entries) = current else { return false };
-            current = entries.entry(field).or_insert(Value::Null);
-        }
-        *current = value;
-        true
     }
 }
 
@@ -307,17 +281,6 @@ mod tests {
         for wrong in [".spec[", ".spec[x]", ".spec[?(@.a==b)]", "..a", ".a..b"] {
             assert!(JsonPath::parse(wrong).is_err(), "{wrong}");
         }
-    }
-
-    /// D-082: the replicas of a scaled object are written by path.
-    #[test]
-    fn a_path_of_fields_can_be_written_to() {
-        let mut object = json!({"spec": {"a": 1}});
-        assert!(JsonPath::parse(".spec.replicas").unwrap().set(&mut object, json!(3)));
-        assert!(JsonPath::parse(".new.deep").unwrap().set(&mut object, json!(4)));
-        assert_eq!(object, json!({"spec": {"a": 1, "replicas": 3}, "new": {"deep": 4}}));
-        assert!(!JsonPath::parse(".spec.a.b").unwrap().set(&mut object, json!(1)));
-        assert!(!JsonPath::parse(".spec[0]").unwrap().set(&mut object, json!(1)));
     }
 
     proptest! {

@@ -7,7 +7,7 @@
 pub(crate) mod decode;
 mod table;
 
-pub(crate) use table::{Field, ListKeys, Merge, Shape, Type, TypeId};
+pub(crate) use table::{Field, ListKeys, Merge, Shape, TypeId};
 
 /// The type of a built-in kind. `None` for kinds that the tables do not have, which are taken as they come.
 pub(crate) fn of_kind(group: &str, version: &str, kind: &str) -> Option<TypeId> {
