@@ -20,21 +20,27 @@ use crate::machinery::{
 /// The first field that has the wrong type.
 pub(crate) fn coerce(object: &mut Value, schema: &Schema) -> Result<Vec<String>, Cause> {
     let mut unknown = Vec::new();
-    coerce_at(object, &schema.as_resource_root(), "", &mut unknown)?;
+    coerce_at(object, schema, true, "", &mut unknown)?;
     unknown.sort_unstable();
     Ok(unknown)
 }
 
-fn coerce_at(value: &mut Value, schema: &Schema, path: &str, unknown: &mut Vec<String>) -> Result<(), Cause> {
+fn coerce_at(
+    value: &mut Value,
+    schema: &Schema,
+    is_object: bool,
+    path: &str,
+    unknown: &mut Vec<String>,
+) -> Result<(), Cause> {
     match value {
         Value::Object(fields) => {
             for (name, field) in fields.iter_mut() {
                 let path = child(path, name);
                 match name.as_str() {
-                    "apiVersion" | "kind" if schema.is_embedded_resource && !field.is_string() => {
+                    "apiVersion" | "kind" if is_object && !field.is_string() => {
                         return Err(Cause::invalid(path, field, "must be a string"));
                     }
-                    "metadata" if schema.is_embedded_resource => {
+                    "metadata" if is_object => {
                         let decoded = object_meta::decode(field, &path)
                             .map_err(|fault| Cause::invalid(path.clone(), field, &fault))?;
                         *field = decoded.value;
@@ -43,8 +49,12 @@ fn coerce_at(value: &mut Value, schema: &Schema, path: &str, unknown: &mut Vec<S
                     _ => {}
                 }
                 match (schema.properties.get(name), &schema.additional) {
-                    (Some(schema), _) => coerce_at(field, schema, &path, unknown)?,
-                    (None, Additional::Schema(schema)) => coerce_at(field, schema, &path, unknown)?,
+                    (Some(schema), _) => {
+                        coerce_at(field, schema, schema.is_embedded_resource, &path, unknown)?
+                    }
+                    (None, Additional::Schema(schema)) => {
+                        coerce_at(field, schema, schema.is_embedded_resource, &path, unknown)?
+                    }
                     (None, _) => {}
                 }
             }
@@ -52,7 +62,7 @@ fn coerce_at(value: &mut Value, schema: &Schema, path: &str, unknown: &mut Vec<S
         Value::Array(items) => {
             let Some(schema) = schema.items.as_deref() else { return Ok(()) };
             for (index, item) in items.iter_mut().enumerate() {
-                coerce_at(item, schema, &format!("{path}[{index}]"), unknown)?;
+                coerce_at(item, schema, schema.is_embedded_resource, &format!("{path}[{index}]"), unknown)?;
             }
         }
         _ => {}

@@ -9,70 +9,86 @@ use crate::machinery::json::child;
 ///
 /// Unknown fields inside `metadata` are another matter: see [`super::embedded::coerce`].
 pub(crate) fn prune(object: &mut Value, schema: &Schema) -> Vec<String> {
-    let mut pruning = Pruning { unknown: Vec::new() };
-    pruning.prune(object, Some(&schema.as_resource_root()), "");
-    pruning.unknown.sort_unstable();
-    pruning.unknown
+    let mut unknown = Vec::new();
+    let context = Context { is_object: true, preserves: schema.preserves_unknown_fields };
+    prune_at(object, Some(schema), context, "", &mut unknown);
+    unknown.sort_unstable();
+    unknown
 }
 
 /// As [`prune`] for a value inside an object, such as a default.
 pub(crate) fn prune_value(value: &mut Value, schema: &Schema) -> Vec<String> {
-    let mut pruning = Pruning { unknown: Vec::new() };
-    pruning.prune(value, Some(schema), "");
-    pruning.unknown
+    let mut unknown = Vec::new();
+    prune_at(value, Some(schema), Context::of(schema), "", &mut unknown);
+    unknown
 }
 
-struct Pruning {
-    unknown: Vec<String>,
+/// What holds for a value beside its schema.
+#[derive(Clone, Copy)]
+struct Context {
+    /// Whether it is a whole object, whose type and metadata need no schema.
+    is_object: bool,
+    /// Whether it keeps fields that the schema does not name.
+    preserves: bool,
 }
 
-impl Pruning {
-    fn prune(&mut self, value: &mut Value, schema: Option<&Schema>, path: &str) {
-        let preserves = schema.is_some_and(|schema| schema.preserves_unknown_fields);
-        match value {
-            Value::Object(fields) => {
-                fields.retain(|name, field| {
-                    if schema.is_some_and(|schema| schema.is_embedded_resource)
-                        && is_type_or_object_meta(name)
-                    {
-                        return true;
-                    }
-                    let path = child(path, name);
-                    match schema.map(|schema| (schema.properties.get(name), &schema.additional)) {
-                        Some((Some(schema), _)) => self.prune(field, Some(schema), &path),
-                        Some((None, Additional::Schema(schema))) => self.prune(field, Some(schema), &path),
-                        // Any value is allowed, but nothing in it is known.
-                        Some((None, Additional::Any | Additional::None)) => self.prune(field, None, &path),
-                        Some((None, Additional::Unspecified)) if preserves => {}
-                        Some((None, Additional::Unspecified)) | None => {
-                            if !is_type_or_object_meta(name) || path.contains(['.', '[']) {
-                                self.unknown.push(path);
-                            }
-                            return false;
-                        }
-                    }
-                    true
-                });
+impl Context {
+    fn of(schema: &Schema) -> Self {
+        Self { is_object: schema.is_embedded_resource, preserves: schema.preserves_unknown_fields }
+    }
+}
+
+/// Nothing is known of the value: nothing in it is kept but scalars.
+const UNKNOWN: Context = Context { is_object: false, preserves: false };
+
+fn prune_at(
+    value: &mut Value,
+    schema: Option<&Schema>,
+    context: Context,
+    path: &str,
+    unknown: &mut Vec<String>,
+) {
+    match value {
+        Value::Object(fields) => fields.retain(|name, field| {
+            if context.is_object && is_type_or_object_meta(name) {
+                return true;
             }
-            Value::Array(items) => {
-                let items_schema = schema.and_then(|schema| schema.items.as_deref());
-                for (index, item) in items.iter_mut().enumerate() {
-                    let path = format!("{path}[{index}]");
-                    match (preserves, items_schema) {
-                        (true, None) => {}
-                        (true, Some(schema)) => self.prune_preserving(item, schema, &path),
-                        (false, schema) => self.prune(item, schema, &path),
+            let path = child(path, name);
+            match schema.map(|schema| (schema.properties.get(name), &schema.additional)) {
+                Some((Some(schema), _)) => prune_at(field, Some(schema), Context::of(schema), &path, unknown),
+                Some((None, Additional::Schema(schema))) => {
+                    prune_at(field, Some(schema), Context::of(schema), &path, unknown);
+                }
+                // Any value is allowed, but nothing in it is known.
+                Some((None, Additional::Any | Additional::None)) => {
+                    prune_at(field, None, UNKNOWN, &path, unknown);
+                }
+                Some((None, Additional::Unspecified)) if context.preserves => {}
+                Some((None, Additional::Unspecified)) | None => {
+                    if !is_type_or_object_meta(name) || path.contains(['.', '[']) {
+                        unknown.push(path);
                     }
+                    return false;
                 }
             }
-            _ => {}
+            true
+        }),
+        Value::Array(items) => {
+            let item_schema = schema.and_then(|schema| schema.items.as_deref());
+            let item_context = match item_schema {
+                // Items of a list that preserves unknown fields preserve them too.
+                Some(schema) => Context {
+                    preserves: context.preserves || schema.preserves_unknown_fields,
+                    ..Context::of(schema)
+                },
+                None if context.preserves => return,
+                None => UNKNOWN,
+            };
+            for (index, item) in items.iter_mut().enumerate() {
+                prune_at(item, item_schema, item_context, &format!("{path}[{index}]"), unknown);
+            }
         }
-    }
-
-    /// Items of a list that preserves unknown fields preserve them too.
-    fn prune_preserving(&mut self, value: &mut Value, schema: &Schema, path: &str) {
-        let preserving = Schema { preserves_unknown_fields: true, ..schema.clone() };
-        self.prune(value, Some(&preserving), path);
+        _ => {}
     }
 }
 
@@ -129,6 +145,20 @@ mod tests {
             anything.clone(),
             anything,
             &[],
+        );
+    }
+
+    /// D-076.
+    #[test]
+    fn a_list_that_preserves_unknown_fields_does_so_in_its_items() {
+        let strict = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+        let item = json!({"type": "object", "properties": {"strict": strict}});
+        let list = json!({"type": "array", "x-kubernetes-preserve-unknown-fields": true, "items": item});
+        check(
+            json!({"type": "object", "properties": {"l": list}}),
+            json!({"l": [{"any": 1, "strict": {"a": "1", "b": "2"}}]}),
+            json!({"l": [{"any": 1, "strict": {"a": "1"}}]}),
+            &["l[0].strict.b"],
         );
     }
 

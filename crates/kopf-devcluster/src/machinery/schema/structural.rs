@@ -142,11 +142,6 @@ impl Schema {
         self.has_own_rules
             || self.properties.values().chain(self.items.as_deref()).chain(additional).any(Self::has_rules)
     }
-
-    /// The schema as that of a whole object, whose `apiVersion`, `kind` and `metadata` are always known.
-    pub(crate) fn as_resource_root(&self) -> Self {
-        Self { is_embedded_resource: true, ..self.clone() }
-    }
 }
 
 impl Additional {
