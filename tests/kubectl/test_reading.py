@@ -39,16 +39,15 @@ def test_get_all_finds_custom_resources_of_the_category(kubectl: Kubectl) -> Non
 def test_get_watch_shows_changes_as_they_come(kubectl: Kubectl) -> None:
     """D-180, D-181, D-203."""
     kubectl("apply", "-f", "-", given=widget("a", size=1))
-    watch = kubectl.start("get", "widgets", "-w")
-    assert watch.stdout is not None
-    assert watch.stdout.readline().split() == ["NAME", "SIZE", "AGE"]
-    assert watch.stdout.readline().split()[:2] == ["a", "1"]
-    kubectl("patch", "widget", "a", "--type=merge", "-p", '{"spec": {"size": 2}}')
-    assert watch.stdout.readline().split()[:2] == ["a", "2"]
-    kubectl("apply", "-f", "-", given=widget("b", size=5))
-    assert watch.stdout.readline().split()[:2] == ["b", "5"]
-    watch.send_signal(signal.SIGINT)
-    watch.wait(timeout=60)
+    with kubectl.start("get", "widgets", "-w") as watch:
+        assert watch.stdout is not None
+        assert watch.stdout.readline().split() == ["NAME", "SIZE", "AGE"]
+        assert watch.stdout.readline().split()[:2] == ["a", "1"]
+        kubectl("patch", "widget", "a", "--type=merge", "-p", '{"spec": {"size": 2}}')
+        assert watch.stdout.readline().split()[:2] == ["a", "2"]
+        kubectl("apply", "-f", "-", given=widget("b", size=5))
+        assert watch.stdout.readline().split()[:2] == ["b", "5"]
+        watch.send_signal(signal.SIGINT)
 
 
 def test_describe_shows_the_object_with_its_events(kubectl: Kubectl) -> None:

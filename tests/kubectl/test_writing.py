@@ -111,7 +111,7 @@ def test_patch_takes_merge_and_json_patches_and_refuses_strategic_ones_for_custo
     kubectl("patch", "widget", "a", "--type=merge", "-p", '{"spec": {"size": 2}}')
     kubectl("patch", "widget", "a", "--type=json", "-p", '[{"op": "replace", "path": "/spec/size", "value": 3}]')
     assert kubectl("get", "widget", "a", "-o", "jsonpath={.spec.size}") == "3"
-    assert "UnsupportedMediaType" in kubectl(
+    assert "strategic-merge-patch+json is not supported by test.dev/v1, Kind=Widget" in kubectl(
         "patch", "widget", "a", "--type=strategic", "-p", '{"spec": {"size": 4}}', status=1
     )
     kubectl("patch", "widget", "a", "--subresource=status", "--type=merge", "-p", '{"status": {"phase": "Ready"}}')
