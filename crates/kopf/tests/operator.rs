@@ -442,3 +442,80 @@ async fn an_operator_whose_startup_fails_ends_with_its_error() {
     let Err(OperatorError::Run(error)) = ended else { panic!("{ended:?}") };
     assert!(matches!(*error, kopf::RunError::Activity { first, .. } if first.text == "panicked: no way"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn built_in_kinds_are_handled_too_in_namespaces_and_outside() {
+    use k8s_openapi::api::core::v1::{ConfigMap, Namespace as K8sNamespace};
+
+    async fn stamp(config: Obj<ConfigMap>, Namespace(namespace): Namespace, patch: Patch) {
+        let count = config.data.as_ref().map_or(0, |data| data.len());
+        patch.label("stamp", Some(&format!("{namespace}-{count}")));
+    }
+    async fn welcome(Name(name): Name, patch: Patch) {
+        patch.annotation("example.com/welcome", Some(&name));
+    }
+    async fn part(_: Name) {}
+    let operator = Operator::new()
+        .serve(on::<ConfigMap>().create(handler(stamp).when(|subject| subject.field("data.stamp").is_some())))
+        .serve(
+            on::<K8sNamespace>()
+                .create(handler(welcome).label("team", PRESENT))
+                .delete(handler(part).optional()),
+        );
+    let cluster = TestCluster::start(operator).await.unwrap();
+    let config = json!({"metadata": {"name": "c"}, "data": {"stamp": "yes", "other": "x"}});
+    cluster.create("/api/v1/namespaces/default/configmaps", &config).await.unwrap();
+    let is_stamped = |config: &Value| config["metadata"]["labels"]["stamp"] == "default-2";
+    cluster.until("/api/v1/namespaces/default/configmaps/c", is_stamped).await.unwrap();
+
+    let team = json!({"metadata": {"name": "team-a", "labels": {"team": "a"}}});
+    cluster.create("/api/v1/namespaces", &team).await.unwrap();
+    let is_welcome = |team: &Value| team["metadata"]["annotations"]["example.com/welcome"] == "team-a";
+    let team = cluster.until("/api/v1/namespaces/team-a", is_welcome).await.unwrap();
+    // A-DEC-020.
+    assert_eq!(team["metadata"]["finalizers"], Value::Null);
+    cluster.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_served_namespaces_are_served() {
+    // A-CLI-012.
+    async fn provision(Namespace(namespace): Namespace, told: Ctx<Told>) {
+        told.tell(namespace);
+    }
+    let told = Told::default();
+    let operator = serve(on().create(provision)).with(told.clone()).namespaces(["team-*,!team-b"]);
+    let cluster = TestCluster::start(operator).await.unwrap();
+    for name in ["team-a", "team-b", "other"] {
+        cluster.create("/api/v1/namespaces", &json!({"metadata": {"name": name}})).await.unwrap();
+        let path = format!("/apis/example.com/v1/namespaces/{name}/databases");
+        cluster.create(&path, &database("main", &json!({"size": 1}))).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    cluster.stop().await.unwrap();
+    assert_eq!(told.all(), ["team-a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_end_the_attempts() {
+    // A-ERR-020, A-ERR-021.
+    async fn again(told: Ctx<Told>, Retry(retry): Retry) -> Result {
+        told.tell(format!("again {retry}"));
+        Err("always".into())
+    }
+    async fn late(told: Ctx<Told>, Retry(retry): Retry) -> Result {
+        told.tell(format!("late {retry}"));
+        Err(temporary("always", Duration::from_secs(40)))
+    }
+    let told = Told::default();
+    let operator = serve(
+        on().create(handler(again).retries(2).backoff(Duration::from_secs(1)))
+            .create(handler(late).timeout(Duration::from_secs(100))),
+    );
+    let cluster = started(operator.with(told.clone())).await;
+    cluster.until(MAIN, is_handled).await.unwrap();
+    cluster.stop().await.unwrap();
+    let mut all = told.all();
+    all.sort();
+    assert_eq!(all, ["again 0", "again 1", "late 0", "late 1", "late 2"]);
+}

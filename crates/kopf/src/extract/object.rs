@@ -17,6 +17,8 @@ use crate::{
 ///
 /// An object that does not fit the type is a permanent error of the handler, which is not called. Ask for
 /// `Result<Obj<K>, ParseError>` to handle such objects yourself.
+///
+/// `metadata.managedFields` may be left out, to save memory: ask for [`Raw`] if you need them.
 #[derive(Debug)]
 pub struct Obj<K>(pub Arc<K>);
 

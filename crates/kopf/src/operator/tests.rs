@@ -142,3 +142,13 @@ fn activities_are_checked_like_other_handlers() {
     assert!(all[2].starts_with("a handler given to `Operator::cleanup(..)` has no name"));
     assert!(all[3].starts_with("the cleanup handler `fine` has options that are about objects"));
 }
+
+#[test]
+fn a_field_with_dots_in_its_keys_is_named_by_its_keys() {
+    // A-DEC-017.
+    let path = ["metadata", "labels", "example.com/tier"];
+    let registry = declared(&Operator::new().serve(on::<Database>().field(path, resize)));
+    let handler = &registry.resources[0].1;
+    assert_eq!(handler.field().unwrap().0, path);
+    assert_eq!(handler.id.as_str(), "resize/metadata.labels.example.com/tier");
+}
