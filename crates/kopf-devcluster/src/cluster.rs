@@ -1,5 +1,6 @@
 //! A cluster as its user holds it: built, reached in process or over HTTP, filled, and dropped.
 
+use std::net::SocketAddr;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
@@ -289,6 +290,11 @@ impl DevCluster {
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// Says where a Service is that admission webhooks name: there is no network inside the cluster.
+    pub fn route_service(&self, namespace: &str, name: &str, port: u16, address: SocketAddr) {
+        self.shared.services.set(namespace, name, port, address);
     }
 
     /// The requests since the last call, oldest first, if [`Builder::record_requests`] asked for them.

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use crate::machinery::fieldset::managed;
 use crate::machinery::metadata::{FOREGROUND_DELETION, ORPHAN_DEPENDENTS};
 use crate::server::Shared;
-use crate::server::decode::Decoded;
 use crate::server::write::delete::{DeleteOptions, Propagation, by_controller};
 use crate::server::write::ownership::Ownership;
 use crate::server::write::prepare::{has_finalizers, is_being_deleted, meta_text, metadata};
@@ -45,7 +44,7 @@ fn waits(value: &Value) -> Option<&'static str> {
 }
 
 /// Looks into one item.
-pub(crate) fn collect(shared: &Arc<Shared>, item: Item) {
+pub(crate) async fn collect(shared: &Arc<Shared>, item: Item) {
     match item {
         Item::Gone(uid) => {
             for place in shared.store.dependents(&uid) {
@@ -61,15 +60,15 @@ pub(crate) fn collect(shared: &Arc<Shared>, item: Item) {
         }
         Item::Look(place) => {
             if let Some(object) = shared.store.get(&place.0, &place.1) {
-                look(shared, &place, &object);
+                look(shared, &place, &object).await;
             }
         }
     }
 }
 
-fn look(shared: &Arc<Shared>, place: &Place, object: &Object) {
+async fn look(shared: &Arc<Shared>, place: &Place, object: &Object) {
     if !is_being_deleted(&object.value) {
-        return check_owners(shared, place, object);
+        return check_owners(shared, place, object).await;
     }
     match waits(&object.value) {
         Some(ORPHAN_DEPENDENTS) => orphan_dependents(shared, place, object),
@@ -89,7 +88,7 @@ enum Owner {
     Unknown,
 }
 
-fn check_owners(shared: &Arc<Shared>, place: &Place, object: &Object) {
+async fn check_owners(shared: &Arc<Shared>, place: &Place, object: &Object) {
     let owners: Vec<(Value, Owner)> = references(&object.value)
         .map(|reference| (reference.clone(), owner(shared, reference, &place.1, &object.value)))
         .collect();
@@ -118,7 +117,7 @@ fn check_owners(shared: &Arc<Shared>, place: &Place, object: &Object) {
     let uid = Some(meta_text(&object.value, "uid").to_owned());
     let options = DeleteOptions { propagation: Some(propagation), uid, ..DeleteOptions::default() };
     if let Some(served) = served(shared, &place.0) {
-        by_controller(shared, &served, &place.1, &options);
+        by_controller(shared, &served, &place.1, &options).await;
     }
 }
 
@@ -267,7 +266,7 @@ fn report_wrong_namespace(shared: &Arc<Shared>, reference: &Value, dependent: &K
     });
     let options = options();
     let target = Target { shared, served: &events, namespace, subresource: None, options: &options };
-    if let Err(error) = create::create(&target, Decoded { value: event, duplicates: Vec::new() }) {
+    if let Err(error) = create::create_unasked(&target, event) {
         tracing::debug!(%error, "an event about a wrong namespace was not created");
     }
 }

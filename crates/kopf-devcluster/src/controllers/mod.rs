@@ -72,7 +72,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             () = shared.stop.cancelled() => return,
             () = shared.work.notified() => {}
         }
-        while step(&shared) {
+        while step(&shared).await {
             if shared.stop.is_cancelled() {
                 return;
             }
@@ -82,20 +82,20 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 }
 
 /// Does what is to be done now; whether there may be more.
-fn step(shared: &Arc<Shared>) -> bool {
+async fn step(shared: &Arc<Shared>) -> bool {
     let (definitions, namespaces) = {
         let lists = shared.pending.lock();
         (lists.definitions.clone(), lists.namespaces.clone())
     };
     let mut worked = false;
     for name in definitions {
-        worked |= crd::controller::finalize(shared, &name);
+        worked |= crd::controller::finalize(shared, &name).await;
         if shared.store.get(crd::STORE, &Key::new("", name.as_str())).is_none() {
             shared.pending.lock().definitions.remove(&name);
         }
     }
     for name in namespaces {
-        worked |= namespaces::finalize(shared, &name);
+        worked |= namespaces::finalize(shared, &name).await;
         if shared.namespace(&name).is_none() {
             shared.pending.lock().namespaces.remove(&name);
         }
@@ -104,7 +104,7 @@ fn step(shared: &Arc<Shared>) -> bool {
         // Not in one expression: the lock must be free while the item is worked on.
         let next = shared.pending.lock().garbage.pop_front();
         if let Some(item) = next {
-            garbage::collect(shared, item);
+            garbage::collect(shared, item).await;
             worked = true;
         }
     } else {

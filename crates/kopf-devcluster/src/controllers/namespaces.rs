@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::server::Shared;
-use crate::server::decode::Decoded;
 use crate::server::write::delete::{DeleteOptions, Propagation, by_controller};
 use crate::server::write::prepare::{has_finalizers, is_being_deleted};
 use crate::server::write::{Target, WriteOptions, create};
@@ -51,13 +50,13 @@ fn create_object(shared: &Arc<Shared>, plural: &str, namespace: &str, value: &Va
     let Some(served) = shared.registry().find("", "v1", plural) else { return };
     let options = WriteOptions { manager: "controllers".to_owned(), ..WriteOptions::default() };
     let target = Target { shared, served: &served, namespace, subresource: None, options: &options };
-    if let Err(error) = create::create(&target, Decoded { value: value.clone(), duplicates: Vec::new() }) {
+    if let Err(error) = create::create_unasked(&target, value.clone()) {
         tracing::debug!(%error, plural, namespace, "not created");
     }
 }
 
 /// Empties a namespace that is being deleted, and removes it when it is empty; whether anything was done (D-141).
-pub(crate) fn finalize(shared: &Arc<Shared>, name: &str) -> bool {
+pub(crate) async fn finalize(shared: &Arc<Shared>, name: &str) -> bool {
     let Some(namespace) = shared.namespace(name) else { return false };
     if !is_being_deleted(&namespace.value) {
         return false;
@@ -74,7 +73,7 @@ pub(crate) fn finalize(shared: &Arc<Shared>, name: &str) -> bool {
             if !is_being_deleted(&object.value) {
                 let options =
                     DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
-                worked |= by_controller(shared, &served, &key, &options);
+                worked |= by_controller(shared, &served, &key, &options).await;
             }
         }
         remaining += shared.store.list(&resource.store, Some(name)).objects.len();

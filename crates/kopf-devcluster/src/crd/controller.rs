@@ -222,15 +222,15 @@ fn serve(shared: &Shared) {
 }
 
 /// Removes the objects of a definition that is being deleted, then the definition; whether anything was done.
-pub(crate) fn finalize(shared: &Arc<Shared>, name: &str) -> bool {
+pub(crate) async fn finalize(shared: &Arc<Shared>, name: &str) -> bool {
     let key = Key::new("", name);
     let Some(object) = shared.store.get(STORE, &key) else { return false };
     let finalizers = object.value["metadata"]["finalizers"].as_array();
     let has_cleanup = finalizers.is_some_and(|finalizers| finalizers.iter().any(|name| name == CLEANUP));
-    is_being_deleted(&object.value) && has_cleanup && finalize_one(shared, &key, &object)
+    is_being_deleted(&object.value) && has_cleanup && finalize_one(shared, &key, &object).await
 }
 
-fn finalize_one(shared: &Arc<Shared>, key: &Key, object: &Object) -> bool {
+async fn finalize_one(shared: &Arc<Shared>, key: &Key, object: &Object) -> bool {
     let mut worked = false;
     let (group, plural) = (&object.value["spec"]["group"], &object.value["spec"]["names"]["plural"]);
     let registry = shared.registry();
@@ -245,7 +245,7 @@ fn finalize_one(shared: &Arc<Shared>, key: &Key, object: &Object) -> bool {
         let options =
             DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
         for (instance, _) in instances.iter().filter(|(_, instance)| !is_being_deleted(&instance.value)) {
-            worked |= by_controller(shared, &served, instance, &options);
+            worked |= by_controller(shared, &served, instance, &options).await;
         }
     }
     if !shared.store.list(&store, None).objects.is_empty() {

@@ -22,9 +22,9 @@ use crate::types::registry::Served;
 use crate::{discovery, openapi, reviews};
 
 /// Answers a request.
-pub(crate) fn dispatch(shared: &Arc<Shared>, request: &Request) -> Result<Reply, ApiError> {
+pub(crate) async fn dispatch(shared: &Arc<Shared>, request: &Request) -> Result<Reply, ApiError> {
     let reply = match &request.path {
-        Path::Object(path) => return objects(shared, request, path),
+        Path::Object(path) => return objects(shared, request, path).await,
         _ if !matches!(request.method, Method::GET | Method::HEAD) => {
             return Err(ApiError::method_not_allowed());
         }
@@ -119,7 +119,7 @@ fn aggregated(shared: &Shared, request: &Request, core: bool) -> Reply {
 }
 
 /// Requests about objects.
-fn objects(shared: &Arc<Shared>, request: &Request, path: &ObjectPath) -> Result<Reply, ApiError> {
+async fn objects(shared: &Arc<Shared>, request: &Request, path: &ObjectPath) -> Result<Reply, ApiError> {
     let served = shared
         .registry()
         .find(&path.group, &path.version, &path.plural)
@@ -128,8 +128,8 @@ fn objects(shared: &Arc<Shared>, request: &Request, path: &ObjectPath) -> Result
     check_scope(&served, path, verb)?;
     let warnings = served.version().deprecation.iter().cloned().chain(unknown_parameters(request)).collect();
     let reply = match &path.subresource {
-        Some(name) => subresource(shared, request, path, &served, name),
-        None => whole(shared, request, path, &served, verb),
+        Some(name) => subresource(shared, request, path, &served, name).await,
+        None => whole(shared, request, path, &served, verb).await,
     };
     reply.map(|reply| reply.with_warnings(warnings))
 }
@@ -156,7 +156,7 @@ fn check_scope(served: &Served, path: &ObjectPath, verb: &str) -> Result<(), Api
     }
 }
 
-fn whole(
+async fn whole(
     shared: &Arc<Shared>,
     request: &Request,
     path: &ObjectPath,
@@ -172,25 +172,25 @@ fn whole(
         ("create", None) if supported => {
             let options = WriteOptions::of(request, "CreateOptions")?;
             let target = Target { shared, served, namespace, subresource: None, options: &options };
-            post(&target, request)
+            post(&target, request).await
         }
         ("update", Some(name)) if supported => {
             let options = WriteOptions::of(request, "UpdateOptions")?;
             let target = Target { shared, served, namespace, subresource: None, options: &options };
             let body = own_object(request, served)?;
-            written(&target, request, update::update(&target, name, body)?)
+            written(&target, request, update::update(&target, name, body).await?)
         }
         ("patch", Some(name)) if supported => {
             let options = WriteOptions::of(request, "PatchOptions")?;
             let target = Target { shared, served, namespace, subresource: None, options: &options };
-            written(&target, request, patch::patch(&target, request, name)?)
+            written(&target, request, patch::patch(&target, request, name).await?)
         }
         ("delete", Some(name)) if supported => {
-            let options = WriteOptions::default();
+            let options = WriteOptions { user: request.user.clone(), ..WriteOptions::default() };
             let target = Target { shared, served, namespace, subresource: None, options: &options };
-            delete_one(&target, request, name)
+            delete_one(&target, request, name).await
         }
-        ("deletecollection", None) if supported => delete_collection(shared, request, path, served),
+        ("deletecollection", None) if supported => delete_collection(shared, request, path, served).await,
         ("update" | "patch", None) if served.resource.custom.is_some() => {
             Err(ApiError::bad_request("name must be provided"))
         }
@@ -198,7 +198,7 @@ fn whole(
     }
 }
 
-fn post(target: &Target<'_>, request: &Request) -> Result<Reply, ApiError> {
+async fn post(target: &Target<'_>, request: &Request) -> Result<Reply, ApiError> {
     let body = own_object(request, target.served)?;
     if reviews::is_review(target.served) {
         let encoding = negotiation::plain(&request.headers)?;
@@ -210,7 +210,7 @@ fn post(target: &Target<'_>, request: &Request) -> Result<Reply, ApiError> {
     if target.served.resource.kind == "Binding" {
         return Err(ApiError::not_implemented("bindings"));
     }
-    written(target, request, create::create(target, body)?)
+    written(target, request, create::create(target, body).await?)
 }
 
 /// The object in a body, of the resource's own kind.
@@ -232,10 +232,10 @@ fn written(target: &Target<'_>, request: &Request, written: Written) -> Result<R
     Ok(reply.with_warnings(written.warnings))
 }
 
-fn delete_one(target: &Target<'_>, request: &Request, name: &str) -> Result<Reply, ApiError> {
+async fn delete_one(target: &Target<'_>, request: &Request, name: &str) -> Result<Reply, ApiError> {
     let form = negotiation::for_objects(&request.headers)?;
     let options = DeleteOptions::of(request)?;
-    let deleted = delete::delete(target, name, &options)?;
+    let deleted = delete::delete(target, name, &options).await?;
     match delete::answer(target, name, &deleted) {
         (status, Some(object), _) => Ok(transform::object_reply(
             target.served,
@@ -249,7 +249,7 @@ fn delete_one(target: &Target<'_>, request: &Request, name: &str) -> Result<Repl
 }
 
 /// Deletes what a list with the same selectors would show (D-127).
-fn delete_collection(
+async fn delete_collection(
     shared: &Arc<Shared>,
     request: &Request,
     path: &ObjectPath,
@@ -258,14 +258,14 @@ fn delete_collection(
     let form = negotiation::for_objects(&request.headers)?;
     let options = DeleteOptions::of(request)?;
     let page = read::selected(shared, request, path, served)?;
-    let write_options = WriteOptions::default();
+    let write_options = WriteOptions { user: request.user.clone(), ..WriteOptions::default() };
     for object in &page.objects {
         let text = |field: &str| object.value["metadata"][field].as_str().unwrap_or_default().to_owned();
         let namespace = text("namespace");
         let target =
             Target { shared, served, namespace: &namespace, subresource: None, options: &write_options };
         // Somebody else may have deleted it: that is what was wanted.
-        match delete::delete(&target, &text("name"), &options) {
+        match delete::delete(&target, &text("name"), &options).await {
             Err(error) if error.code() != 404 => return Err(error),
             _ => {}
         }
@@ -276,7 +276,7 @@ fn delete_collection(
 }
 
 /// Requests about a subresource.
-fn subresource(
+async fn subresource(
     shared: &Arc<Shared>,
     request: &Request,
     path: &ObjectPath,
@@ -305,20 +305,20 @@ fn subresource(
     let target = Target { shared, served, namespace, subresource: Some(subresource.name), options: &options };
     match (name, verb) {
         ("scale", "get") => scale::get(&target, request, object_name),
-        ("scale", _) => scale::write(&target, request, object_name),
+        ("scale", _) => scale::write(&target, request, object_name).await,
         ("status" | "finalize" | "approval" | "ephemeralcontainers" | "resize", "get") => {
             read::get(shared, request, served, &target.key(object_name))
         }
         ("status" | "finalize" | "approval" | "ephemeralcontainers" | "resize", "update") => {
             let body = own_object(request, served)?;
-            written(&target, request, update::update(&target, object_name, body)?)
+            written(&target, request, update::update(&target, object_name, body).await?)
         }
         ("status" | "finalize" | "approval" | "ephemeralcontainers" | "resize", "patch") => {
-            written(&target, request, patch::patch(&target, request, object_name)?)
+            written(&target, request, patch::patch(&target, request, object_name).await?)
         }
         ("token", "create") => token(&target, request, object_name),
-        ("eviction", "create") => evict(&target, request, object_name),
-        ("binding", "create") => bind(&target, request, object_name),
+        ("eviction", "create") => evict(&target, request, object_name).await,
+        ("binding", "create") => bind(&target, request, object_name).await,
         _ => Err(ApiError::not_implemented(&format!("{}/{name}", served.resource.plural))),
     }
 }
@@ -333,7 +333,7 @@ fn token(target: &Target<'_>, request: &Request, name: &str) -> Result<Reply, Ap
 }
 
 /// An eviction is a deletion with the options that it carries; disruption budgets are not looked at.
-fn evict(target: &Target<'_>, request: &Request, name: &str) -> Result<Reply, ApiError> {
+async fn evict(target: &Target<'_>, request: &Request, name: &str) -> Result<Reply, ApiError> {
     let encoding = negotiation::plain(&request.headers)?;
     let eviction = decode::object(request, "policy/v1", "Eviction")?.value;
     let options = DeleteOptions {
@@ -341,21 +341,22 @@ fn evict(target: &Target<'_>, request: &Request, name: &str) -> Result<Reply, Ap
         dry_run: target.options.dry_run,
         ..DeleteOptions::default()
     };
-    delete::delete(target, name, &options)?;
+    delete::delete(target, name, &options).await?;
     let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     let reply = Reply::value(StatusCode::CREATED, encoding, &status);
     Ok(reply.with_warnings(vec!["the dev cluster does not look at disruption budgets".to_owned()]))
 }
 
 /// A binding names the node of a Pod.
-fn bind(target: &Target<'_>, request: &Request, name: &str) -> Result<Reply, ApiError> {
+async fn bind(target: &Target<'_>, request: &Request, name: &str) -> Result<Reply, ApiError> {
     let encoding = negotiation::plain(&request.headers)?;
     let binding = decode::object(request, "v1", "Binding")?.value;
     update::change(target, name, Owned::ByUpdate, |current| {
         let mut pod = current.clone();
         pod["spec"]["nodeName"] = binding["target"]["name"].clone();
-        Ok(pod)
-    })?;
+        Ok(Checked { value: pod, warnings: Vec::new() })
+    })
+    .await?;
     let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(Reply::value(StatusCode::CREATED, encoding, &status))
 }

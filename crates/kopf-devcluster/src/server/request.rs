@@ -17,6 +17,18 @@ pub(crate) struct User {
     pub(crate) extra: Vec<(String, Vec<String>)>,
 }
 
+impl Default for User {
+    /// Whoever does not say who they are is an administrator, and so are the controllers.
+    fn default() -> Self {
+        Self {
+            name: "dev-cluster-admin".to_owned(),
+            groups: vec!["system:masters".to_owned(), "system:authenticated".to_owned()],
+            uid: String::new(),
+            extra: Vec::new(),
+        }
+    }
+}
+
 /// A request to the API.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -114,14 +126,7 @@ fn user(headers: &HeaderMap) -> User {
     let all = |name: &str| -> Vec<String> {
         headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(ToOwned::to_owned).collect()
     };
-    let Some(name) = text("impersonate-user") else {
-        return User {
-            name: "dev-cluster-admin".to_owned(),
-            groups: vec!["system:masters".to_owned(), "system:authenticated".to_owned()],
-            uid: String::new(),
-            extra: Vec::new(),
-        };
-    };
+    let Some(name) = text("impersonate-user") else { return User::default() };
     let mut groups = all("impersonate-group");
     if let Some(namespace) =
         name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split(':').next())

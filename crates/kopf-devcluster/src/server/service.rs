@@ -50,17 +50,18 @@ impl DevService {
             }
         };
         let reply = match read_body(body).await {
-            Ok(body) => self.reply(&Request::new(parts, body, self.closing.clone())),
+            Ok(body) => self.reply(&Request::new(parts, body, self.closing.clone())).await,
             Err(error) => error.into(),
         };
         let response = reply.into_response(&audit_id);
         if is_head { response.map(|_| Body::empty()) } else { response }
     }
 
-    fn reply(&self, request: &Request) -> Reply {
-        let reply = match self.shared.faults.answer_to(request) {
+    async fn reply(&self, request: &Request) -> Reply {
+        let planned = self.shared.faults.answer_to(request);
+        let reply = match planned {
             Some(reply) => reply,
-            None => dispatch::dispatch(&self.shared, request).unwrap_or_else(Into::into),
+            None => dispatch::dispatch(&self.shared, request).await.unwrap_or_else(Into::into),
         };
         self.shared.requests.note(request, reply.status.as_u16());
         tracing::debug!(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission;
 use crate::clock::Clock;
 use crate::controllers::Pending;
 use crate::faults;
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) work: Notify,
     /// What the controllers have to look at.
     pub(crate) pending: Pending,
+    /// Where Services of webhooks are.
+    pub(crate) services: admission::Services,
     /// What has been asked.
     pub(crate) requests: requests::Log,
     registry: RwLock<Arc<Registry>>,
@@ -65,6 +68,7 @@ impl Shared {
             stop: CancellationToken::new(),
             work: Notify::new(),
             pending: Pending::default(),
+            services: admission::Services::default(),
             requests: requests::Log::new(options.recorded_requests),
             options,
             registry: RwLock::new(Arc::new(registry)),

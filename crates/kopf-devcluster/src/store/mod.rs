@@ -120,6 +120,11 @@ impl Store {
         self.lock().collections.get(store)?.objects.get(key).cloned()
     }
 
+    /// Whether a resource has no objects.
+    pub(crate) fn is_empty(&self, store: &str) -> bool {
+        self.lock().collections.get(store).is_none_or(|collection| collection.objects.is_empty())
+    }
+
     /// The objects of a resource now, in one namespace or in all.
     pub(crate) fn list(&self, store: &str, namespace: Option<&str>) -> Snapshot {
         let state = self.lock();

@@ -85,9 +85,9 @@ pub(crate) fn on_update(target: &Target<'_>, value: &mut Value, old: &Value) {
 /// What a user should know who writes an object of this type: what does not happen here.
 pub(crate) fn warning(target: &Target<'_>) -> Option<String> {
     match (&*target.served.resource.group, &*target.served.resource.kind) {
-        ("admissionregistration.k8s.io", kind) => Some(format!(
-            "the dev cluster stores a {kind} and does not call it: nothing is admitted or refused by it"
-        )),
+        ("admissionregistration.k8s.io", kind) if kind.contains("Policy") => {
+            Some(format!("the dev cluster stores a {kind} and admits or refuses nothing by it"))
+        }
         ("apps" | "batch" | "autoscaling" | "policy", kind)
         | ("", kind @ ("Pod" | "ReplicationController")) => {
             Some(format!("the dev cluster stores a {kind} and runs nothing for it"))

@@ -7,6 +7,7 @@
 mod door;
 mod expect;
 mod golden;
+mod hook;
 mod runner;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,8 +23,6 @@ const NOT_YET: &[&str] = &[
     "DT-104",
     // RBAC and credentials.
     "DT-131", "DT-132", "DT-133", "DT-134",
-    // Admission webhooks.
-    "DT-140", "DT-141", "DT-142", "DT-143",
 ];
 
 #[tokio::test(start_paused = true)]

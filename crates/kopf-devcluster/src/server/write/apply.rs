@@ -23,7 +23,7 @@ const KUBECTL: &str = "kubectl";
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Applies the configuration in the body: creates the object, or brings it to what the manager wants.
-pub(crate) fn apply(target: &Target<'_>, request: &Request, name: &str) -> Result<Written, ApiError> {
+pub(crate) async fn apply(target: &Target<'_>, request: &Request, name: &str) -> Result<Written, ApiError> {
     if request.query.text("fieldManager").is_none() {
         let cause = Cause::required("fieldManager", "is required for apply patch");
         return Err(ApiError::invalid_options("PatchOptions", &[cause]));
@@ -33,8 +33,8 @@ pub(crate) fn apply(target: &Target<'_>, request: &Request, name: &str) -> Resul
     loop {
         let is_there = target.shared.store.get(&target.served.resource.store, &target.key(name)).is_some();
         let written = match is_there {
-            true => change_by(target, name, &config, &duplicates, is_forced),
-            false => create_by(target, name, &config, &duplicates, is_forced),
+            true => change_by(target, name, &config, &duplicates, is_forced).await,
+            false => create_by(target, name, &config, &duplicates, is_forced).await,
         };
         match written {
             // Created or deleted by somebody else in between: look again.
@@ -145,25 +145,21 @@ fn is_upgrade(live: &Value, conflicts: &[Cause], writer: &Writer<'_>) -> bool {
     })
 }
 
-fn change_by(
+async fn change_by(
     target: &Target<'_>,
     name: &str,
     config: &Value,
     duplicates: &[String],
     is_forced: bool,
 ) -> Result<Written, ApiError> {
-    let warnings = std::cell::RefCell::new(Vec::new());
-    let written = change(target, name, Owned::ByApply, |current| {
+    change(target, name, Owned::ByApply, |current| {
         let value = merged(target, name, Some(current), config, is_forced)?;
-        let Checked { value, warnings: noticed } =
-            decoded(target, Decoded { value, duplicates: duplicates.to_vec() })?;
-        *warnings.borrow_mut() = noticed;
-        Ok(value)
-    })?;
-    Ok(Written { warnings: [warnings.into_inner(), written.warnings].concat(), ..written })
+        decoded(target, Decoded { value, duplicates: duplicates.to_vec() })
+    })
+    .await
 }
 
-fn create_by(
+async fn create_by(
     target: &Target<'_>,
     name: &str,
     config: &Value,
@@ -185,9 +181,9 @@ fn create_by(
     metadata(&mut value).shift_remove("resourceVersion");
     let Checked { mut value, mut warnings } =
         decoded(target, Decoded { value, duplicates: duplicates.to_vec() })?;
-    warnings.extend(create::new_object(target, &mut value, Owned::ByApply)?);
-    match create::commit(target, value) {
-        Ok(object) => Ok(Written { object, created: true, warnings }),
+    warnings.extend(create::admitted(target, &mut value).await?);
+    match create::store_new(target, value, Owned::ByApply, warnings).await {
+        Ok(written) => Ok(written),
         Err(CreateError::Exists(_)) => Err(ApiError::already_exists(target.subject(name), false)),
         Err(CreateError::Refused(error)) => Err(error),
     }

@@ -8,6 +8,7 @@ use super::ownership::Ownership;
 use super::prepare::{is_being_deleted, meta_text, metadata};
 use super::validate::{Checked, check_type, decoded};
 use super::{Target, Written, prepare, validate};
+use crate::admission::{self, Attempt, Operation};
 use crate::machinery::cause::Cause;
 use crate::machinery::fieldset::managed;
 use crate::server::decode::Decoded;
@@ -19,8 +20,39 @@ use crate::types::strategy;
 const NAME_TRIES: usize = 8;
 
 /// Creates the object in a body.
-pub(crate) fn create(target: &Target<'_>, body: Decoded) -> Result<Written, ApiError> {
-    let Checked { mut value, mut warnings } = decoded(target, body)?;
+pub(crate) async fn create(target: &Target<'_>, body: Decoded) -> Result<Written, ApiError> {
+    let Checked { mut value, mut warnings } = accepted(target, body)?;
+    warnings.extend(admitted(target, &mut value).await?);
+    if meta_text(&value, "name").is_empty() && !meta_text(&value, "generateName").is_empty() {
+        return create_named(target, &value, warnings).await;
+    }
+    let name = meta_text(&value, "name").to_owned();
+    match store_new(target, value, Owned::ByUpdate, warnings).await {
+        Ok(written) => Ok(written),
+        Err(CreateError::Exists(there)) => {
+            Err(ApiError::already_exists(target.subject(&name), is_being_deleted(&there.value)))
+        }
+        Err(CreateError::Refused(error)) => Err(error),
+    }
+}
+
+/// Creates an object of the server's own, about which nobody is asked.
+pub(crate) fn create_unasked(target: &Target<'_>, value: Value) -> Result<(), ApiError> {
+    let Checked { mut value, .. } = accepted(target, Decoded { value, duplicates: Vec::new() })?;
+    if meta_text(&value, "name").is_empty() {
+        let name = target.shared.random.name(meta_text(&value, "generateName"));
+        metadata(&mut value).insert("name".to_owned(), name.into());
+    }
+    new_object(target, &mut value, Owned::ByUpdate)?;
+    match commit(target, value) {
+        Ok(_) | Err(CreateError::Exists(_)) => Ok(()),
+        Err(CreateError::Refused(error)) => Err(error),
+    }
+}
+
+/// The object in a body, if it can be created here at all.
+fn accepted(target: &Target<'_>, body: Decoded) -> Result<Checked, ApiError> {
+    let Checked { value, warnings } = decoded(target, body)?;
     check_type(target, &value).map_err(|error| error.with_warnings(warnings.clone()))?;
     check_namespace(target, &value)?;
     if !meta_text(&value, "resourceVersion").is_empty() {
@@ -32,40 +64,56 @@ pub(crate) fn create(target: &Target<'_>, body: Decoded) -> Result<Written, ApiE
         ));
     }
     check_place(target, &value)?;
-    let base = meta_text(&value, "generateName").to_owned();
-    if meta_text(&value, "name").is_empty() && !base.is_empty() {
-        return create_named(target, &value, &base, warnings);
+    Ok(Checked { value, warnings })
+}
+
+/// Asks the mutating webhooks about a new object.
+pub(super) async fn admitted(target: &Target<'_>, value: &mut Value) -> Result<Vec<String>, ApiError> {
+    if !admission::may_mutate(target) {
+        return Ok(Vec::new());
     }
-    warnings.extend(new_object(target, &mut value, Owned::ByUpdate)?);
+    prepare::wipe(value);
+    let mut complete = value.clone();
+    validate::complete(target, &mut complete, None);
+    let before = complete.clone();
+    let name = meta_text(value, "name").to_owned();
+    let attempt = Attempt::new(target, Operation::Create, &name, None);
+    let warnings = admission::mutate(attempt, Some(&mut complete)).await?;
+    if complete != before {
+        *value = complete;
+    }
+    Ok(warnings)
+}
+
+/// Prepares, validates and stores a new object; the validating webhooks are asked in between.
+pub(super) async fn store_new(
+    target: &Target<'_>,
+    mut value: Value,
+    owned: Owned,
+    mut warnings: Vec<String>,
+) -> Result<Written, CreateError> {
+    warnings.extend(new_object(target, &mut value, owned).map_err(CreateError::Refused)?);
     let name = meta_text(&value, "name").to_owned();
-    let object = match commit(target, value) {
-        Ok(object) => object,
-        Err(CreateError::Exists(there)) => {
-            return Err(ApiError::already_exists(target.subject(&name), is_being_deleted(&there.value)));
-        }
-        Err(CreateError::Refused(error)) => return Err(error),
-    };
+    let attempt = Attempt::new(target, Operation::Create, &name, None);
+    warnings.extend(admission::check(attempt, Some(&value)).await.map_err(CreateError::Refused)?);
+    let object = commit(target, value)?;
     Ok(Written { object, created: true, warnings })
 }
 
 /// Creates an object whose name the server makes.
-fn create_named(
+async fn create_named(
     target: &Target<'_>,
     value: &Value,
-    base: &str,
-    mut warnings: Vec<String>,
+    warnings: Vec<String>,
 ) -> Result<Written, ApiError> {
+    let base = meta_text(value, "generateName");
     let mut taken = String::new();
     for _ in 0..NAME_TRIES {
         let mut value = value.clone();
         let name = target.shared.random.name(base);
         metadata(&mut value).insert("name".to_owned(), name.clone().into());
-        let noticed = new_object(target, &mut value, Owned::ByUpdate)?;
-        match commit(target, value) {
-            Ok(object) => {
-                warnings.extend(noticed);
-                return Ok(Written { object, created: true, warnings });
-            }
+        match store_new(target, value, Owned::ByUpdate, warnings.clone()).await {
+            Ok(written) => return Ok(written),
             Err(CreateError::Exists(_)) => taken = name,
             Err(CreateError::Refused(error)) => return Err(error),
         }
@@ -83,11 +131,7 @@ pub(crate) enum Owned {
 }
 
 /// Prepares and validates an object that is about to be created; gives warnings.
-pub(crate) fn new_object(
-    target: &Target<'_>,
-    value: &mut Value,
-    owned: Owned,
-) -> Result<Vec<String>, ApiError> {
+fn new_object(target: &Target<'_>, value: &mut Value, owned: Owned) -> Result<Vec<String>, ApiError> {
     prepare::wipe(value);
     let mut warnings = validate::complete(target, value, None);
     warnings.extend(strategy::warning(target));
@@ -101,7 +145,7 @@ pub(crate) fn new_object(
 }
 
 /// Stores a new object, or shows what would be stored.
-pub(crate) fn commit(target: &Target<'_>, value: Value) -> Result<Arc<Object>, CreateError> {
+fn commit(target: &Target<'_>, value: Value) -> Result<Arc<Object>, CreateError> {
     let key = target.key(meta_text(&value, "name"));
     let store = &target.served.resource.store;
     let value = validate::stored_form(target.served, value);

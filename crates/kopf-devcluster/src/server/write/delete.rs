@@ -11,8 +11,10 @@ use serde_json::{Map, Value, json};
 use super::Target;
 use super::options::dry_run;
 use super::prepare::{has_finalizers, is_being_deleted, meta_text, metadata};
+use crate::admission::{self, Attempt, Operation};
 use crate::machinery::cause::Cause;
 use crate::machinery::metadata::{FOREGROUND_DELETION, ORPHAN_DEPENDENTS};
+use crate::server::encode::seen;
 use crate::server::read::not_found;
 use crate::server::{Request, Shared, decode};
 use crate::status::{ApiError, Subject};
@@ -104,7 +106,11 @@ fn propagation(policy: Option<&str>, orphan: Option<bool>, causes: &mut Vec<Caus
 }
 
 /// Deletes an object, or begins to.
-pub(crate) fn delete(target: &Target<'_>, name: &str, options: &DeleteOptions) -> Result<Deleted, ApiError> {
+pub(crate) async fn delete(
+    target: &Target<'_>,
+    name: &str,
+    options: &DeleteOptions,
+) -> Result<Deleted, ApiError> {
     loop {
         let key = target.key(name);
         let object = target
@@ -114,6 +120,11 @@ pub(crate) fn delete(target: &Target<'_>, name: &str, options: &DeleteOptions) -
             .ok_or_else(|| not_found(target.served, name))?;
         check_preconditions(target, name, &object, options)?;
         check_mortal(target, name)?;
+        let old = seen(target.served, &object.value);
+        let mut attempt = Attempt::new(target, Operation::Delete, name, Some(&old));
+        attempt.dry_run |= options.dry_run;
+        admission::mutate(attempt, None).await?;
+        admission::check(attempt, None).await?;
         if let Ok(deleted) = delete_version(target, &key, &object, options) {
             return Ok(deleted);
         }
@@ -200,7 +211,7 @@ fn end_after(target: &Target<'_>, key: &Key, uid: &str, grace: i64) {
         tokio::select! {
             () = shared.stop.cancelled() => {}
             () = tokio::time::sleep(grace) => {
-                by_controller(&shared, &served, &key, &options);
+                by_controller(&shared, &served, &key, &options).await;
             }
         }
     });
@@ -329,7 +340,7 @@ pub(crate) fn answer(
 }
 
 /// Deletes an object on behalf of a controller; whether it was there.
-pub(crate) fn by_controller(
+pub(crate) async fn by_controller(
     shared: &Arc<Shared>,
     served: &crate::types::registry::Served,
     key: &Key,
@@ -338,7 +349,7 @@ pub(crate) fn by_controller(
     let write_options = super::WriteOptions::default();
     let target =
         Target { shared, served, namespace: &key.namespace, subresource: None, options: &write_options };
-    match delete(&target, &key.name, options) {
+    match delete(&target, &key.name, options).await {
         Ok(_) => true,
         Err(error) => {
             tracing::debug!(%error, resource = served.resource.qualified(), ?key, "not deleted");

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::machinery::cause::Cause;
 use crate::server::Request;
+use crate::server::request::User;
 use crate::status::ApiError;
 
 /// What to do about fields that a type does not have, and about keys that come twice (D-131).
@@ -21,6 +22,8 @@ pub(crate) struct WriteOptions {
     pub(crate) dry_run: bool,
     pub(crate) validation: FieldValidation,
     pub(crate) manager: String,
+    /// Who writes.
+    pub(crate) user: User,
 }
 
 impl WriteOptions {
@@ -45,7 +48,7 @@ impl WriteOptions {
         if !causes.is_empty() {
             return Err(ApiError::invalid_options(kind, &causes));
         }
-        Ok(Self { dry_run, validation, manager: request.manager() })
+        Ok(Self { dry_run, validation, manager: request.manager(), user: request.user.clone() })
     }
 }
 

@@ -19,11 +19,11 @@ const STRATEGIC_MERGE_PATCH: &str = "application/strategic-merge-patch+json";
 const APPLY_PATCH: &str = "application/apply-patch+yaml";
 
 /// Changes an object by the patch in the body.
-pub(crate) fn patch(target: &Target<'_>, request: &Request, name: &str) -> Result<Written, ApiError> {
+pub(crate) async fn patch(target: &Target<'_>, request: &Request, name: &str) -> Result<Written, ApiError> {
     let media_type = negotiation::media_type(&request.headers).unwrap_or_default();
     let is_custom = target.served.resource.custom.is_some();
     let kind = match media_type.as_str() {
-        APPLY_PATCH => return apply::apply(target, request, name),
+        APPLY_PATCH => return apply::apply(target, request, name).await,
         JSON_PATCH => Kind::Json,
         MERGE_PATCH => Kind::Merge,
         STRATEGIC_MERGE_PATCH if !is_custom => Kind::Strategic,
@@ -38,24 +38,22 @@ pub(crate) fn patch(target: &Target<'_>, request: &Request, name: &str) -> Resul
         Err(_) if kind == Kind::Merge => return Err(ApiError::bad_request("invalid JSON patch")),
         Err(error) => return Err(ApiError::bad_request(format!("error decoding patch: {error}"))),
     };
-    let warnings = std::cell::RefCell::new(Vec::new());
-    let written = change(target, name, Owned::ByUpdate, |current| {
+    change(target, name, Owned::ByUpdate, |current| {
         let mut value = current.clone();
         kind.apply(target, &document, &mut value)?;
         if !value.is_object() {
             return Err(ApiError::patch_not_applicable());
         }
         let duplicates = duplicates.clone();
-        let Checked { mut value, warnings: noticed } = decoded(target, Decoded { value, duplicates })?;
-        *warnings.borrow_mut() = noticed;
+        let Checked { mut value, warnings } = decoded(target, Decoded { value, duplicates })?;
         check_type(target, &value)?;
         check_name(target, name, &value)?;
         if target.served.resource.namespaced {
             metadata(&mut value).insert("namespace".to_owned(), target.namespace.into());
         }
-        Ok(value)
-    })?;
-    Ok(Written { warnings: [warnings.into_inner(), written.warnings].concat(), ..written })
+        Ok(Checked { value, warnings })
+    })
+    .await
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::create::Owned;
 use super::prepare::{meta_text, remove};
+use super::validate::Checked;
 use super::{Target, update};
 use crate::machinery::cause::Cause;
 use crate::machinery::{json_patch, merge_patch};
@@ -94,7 +95,7 @@ fn selector_text(selector: &Value) -> String {
 }
 
 /// `PUT` and `PATCH …/scale`: sets the replicas and nothing else.
-pub(crate) fn write(target: &Target<'_>, request: &Request, name: &str) -> Result<Reply, ApiError> {
+pub(crate) async fn write(target: &Target<'_>, request: &Request, name: &str) -> Result<Reply, ApiError> {
     let encoding: Encoding = negotiation::plain(&request.headers)?;
     let paths = paths(target);
     let is_patch = request.method == http::Method::PATCH;
@@ -108,8 +109,10 @@ pub(crate) fn write(target: &Target<'_>, request: &Request, name: &str) -> Resul
         if !meta_text(&scale, "name").is_empty() {
             update::check_name(target, name, &scale)?;
         }
-        with_replicas(target, &paths, current, &scale, name)
-    })?;
+        let value = with_replicas(target, &paths, current, &scale, name)?;
+        Ok(Checked { value, warnings: Vec::new() })
+    })
+    .await?;
     let scale = scale_of(&paths, &seen(target.served, &Arc::clone(&written.object).value));
     Ok(Reply::value(StatusCode::OK, encoding, &scale).with_warnings(written.warnings))
 }

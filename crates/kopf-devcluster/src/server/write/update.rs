@@ -9,6 +9,7 @@ use super::ownership::Ownership;
 use super::prepare::{has_finalizers, is_being_deleted, meta_text, metadata};
 use super::validate::{Checked, check_type, decoded};
 use super::{Target, Written, create, prepare, validate};
+use crate::admission::{self, Attempt, Operation};
 use crate::machinery::cause::Cause;
 use crate::machinery::fieldset::managed;
 use crate::server::decode::Decoded;
@@ -20,37 +21,37 @@ use crate::types::flags::{CREATE_ON_UPDATE, UNCONDITIONAL_UPDATE};
 use crate::types::strategy;
 
 /// Replaces an object by the one in a body, or creates it where the type permits.
-pub(crate) fn update(target: &Target<'_>, name: &str, body: Decoded) -> Result<Written, ApiError> {
+pub(crate) async fn update(target: &Target<'_>, name: &str, body: Decoded) -> Result<Written, ApiError> {
     let Checked { value, warnings } = decoded(target, body)?;
     check_type(target, &value).map_err(|error| error.with_warnings(warnings.clone()))?;
     check_name(target, name, &value)?;
     let key = target.key(name);
     let may_create = target.served.resource.has(CREATE_ON_UPDATE) && target.subresource.is_none();
     if may_create && target.shared.store.get(&target.served.resource.store, &key).is_none() {
-        return create_instead(target, value, warnings);
+        return create_instead(target, value, warnings).await;
     }
     let unconditional = target.served.resource.has(UNCONDITIONAL_UPDATE);
-    let written = change(target, name, Owned::ByUpdate, |_| {
+    change(target, name, Owned::ByUpdate, |_| {
         if !unconditional && meta_text(&value, "resourceVersion").is_empty() {
             let cause =
                 Cause::invalid("metadata.resourceVersion", &0.into(), "must be specified for an update");
             return Err(ApiError::invalid(target.subject(name), &[cause]));
         }
-        Ok(value.clone())
-    })?;
-    Ok(Written { warnings: [warnings, written.warnings].concat(), ..written })
+        Ok(Checked { value: value.clone(), warnings: warnings.clone() })
+    })
+    .await
 }
 
-fn create_instead(
+async fn create_instead(
     target: &Target<'_>,
     mut value: Value,
     mut warnings: Vec<String>,
 ) -> Result<Written, ApiError> {
     metadata(&mut value).shift_remove("resourceVersion");
-    warnings.extend(create::new_object(target, &mut value, Owned::ByUpdate)?);
+    warnings.extend(create::admitted(target, &mut value).await?);
     let name = meta_text(&value, "name").to_owned();
-    match create::commit(target, value) {
-        Ok(object) => Ok(Written { object, created: true, warnings }),
+    match create::store_new(target, value, Owned::ByUpdate, warnings).await {
+        Ok(written) => Ok(written),
         Err(CreateError::Exists(_)) => Err(ApiError::modified(target.subject(&name))),
         Err(CreateError::Refused(error)) => Err(error),
     }
@@ -81,11 +82,11 @@ pub(super) fn check_name(target: &Target<'_>, name: &str, value: &Value) -> Resu
 
 /// Changes an object: `make` gets it as the endpoint shows it, and gives what it shall be. Done again on the newer
 /// object if another writer comes between.
-pub(crate) fn change(
+pub(crate) async fn change(
     target: &Target<'_>,
     name: &str,
     owned: Owned,
-    make: impl Fn(&Value) -> Result<Value, ApiError>,
+    make: impl Fn(&Value) -> Result<Checked, ApiError>,
 ) -> Result<Written, ApiError> {
     let key = target.key(name);
     let store = &target.served.resource.store;
@@ -93,8 +94,8 @@ pub(crate) fn change(
         let object = target.shared.store.get(store, &key).ok_or_else(|| not_found(target.served, name))?;
         let old = seen(target.served, &object.value);
         let new = make(&old)?;
-        check_preconditions(target, name, &old, &new)?;
-        match change_to(target, &object, &old, new, owned) {
+        check_preconditions(target, name, &old, &new.value)?;
+        match change_to(target, &object, &old, new, owned).await {
             Ok(written) => return Ok(written),
             Err(Failed::Refused(error)) => return Err(error),
             Err(Failed::Stale) => {}
@@ -144,14 +145,18 @@ fn check_preconditions(target: &Target<'_>, name: &str, old: &Value, new: &Value
     Ok(())
 }
 
-fn change_to(
+async fn change_to(
     target: &Target<'_>,
     object: &Arc<Object>,
     old: &Value,
-    mut new: Value,
+    new: Checked,
     owned: Owned,
 ) -> Result<Written, Failed> {
-    let mut warnings = validate::complete(target, &mut new, Some(old));
+    let Checked { value: mut new, mut warnings } = new;
+    warnings.extend(validate::complete(target, &mut new, Some(old)));
+    let name = meta_text(old, "name").to_owned();
+    let attempt = Attempt::new(target, Operation::Update, &name, Some(old));
+    warnings.extend(admission::mutate(attempt, Some(&mut new)).await?);
     if owned == Owned::ByUpdate {
         managed::update(Some(old), &mut new, &Ownership::of(target).writer());
         drop_times_of_scale(&mut new);
@@ -159,6 +164,7 @@ fn change_to(
     prepare::for_update(target, old, &mut new);
     strategy::on_update(target, &mut new, old);
     warnings.extend(validate::changed_object(target, &new, old)?);
+    warnings.extend(admission::check(attempt, Some(&new)).await?);
     let written = |object| Written { object, created: false, warnings };
     let key = target.key(meta_text(old, "name"));
     let (store, shared) = (&target.served.resource.store, target.shared);
