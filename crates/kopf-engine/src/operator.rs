@@ -85,7 +85,7 @@ impl Operator {
     /// See [`RunError`]; cleanup activities have run then as well, unless startup activities have failed.
     ///
     /// # Cancel safety
-    /// None: dropping the future abandons what runs. Cancel `stop` instead.
+    /// None: dropping the future abandons what runs; cleanup activities do not run. Cancel `stop` instead.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
         crate::run::run(self, stop).await
     }

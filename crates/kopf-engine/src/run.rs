@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::AtomicU64};
 
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     activities::Activities,
@@ -52,6 +52,8 @@ async fn serve(operator: Operator, activities: &Activities, stop: CancellationTo
     let stop = stop.child_token();
     let kill = CancellationToken::new();
     let posting_ends = CancellationToken::new();
+    // Whoever drops us abandons what runs: it ends by itself then.
+    let _guards = [&stop, &kill, &posting_ends].map(|token| token.clone().drop_guard());
 
     let vault = Arc::new(Vault::new());
     let api = ApiClient::new(vault.clone(), handle.settings().clone(), clock);
@@ -73,10 +75,11 @@ async fn serve(operator: Operator, activities: &Activities, stop: CancellationTo
         next_object_id: AtomicU64::new(1),
     };
     let registry = activities.registry.clone();
-    let orchestrator = Orchestrator::new(Arc::new(shop), registry, handle.clone(), scope, stop.clone(), kill);
+    let orchestrator =
+        Orchestrator::new(Arc::new(shop), registry, handle.clone(), scope, stop.clone(), kill.clone());
     let mut serving = tokio::spawn(orchestrator.run());
     let retriever = Retriever::new(vault, connection, activities.clone(), handle, user_agent);
-    let retrieving = tokio::spawn(retriever.run(fatal));
+    let retrieving = AbortOnDropHandle::new(tokio::spawn(retriever.run(fatal)));
 
     let (served, failure) = tokio::select! {
         served = &mut serving => (served, failures.try_recv().ok()),

@@ -254,6 +254,35 @@ async fn failed_logins_end_the_operator_at_once() {
     assert!(matches!(error, RunError::Login(LoginError::NoCredentials)), "{error:?}");
 }
 
+/// W-API-002.
+#[tokio::test(start_paused = true)]
+async fn requests_say_who_asks() {
+    let cluster = cluster().await;
+    let ours = Matcher::any().verb("list").user_agent("my-operator/1 kopf/2");
+    cluster.faults().answer(ours, Answer::status(400).message("seen"), 1);
+    let mut setup = Setup::new();
+    setup.operator.user_agent = "my-operator/1 kopf/2".into();
+    setup.on("kopfexamples", "event", Trigger::Event, succeeds());
+    let RunError::Api { source, .. } = setup.run(&cluster).end().await.unwrap_err() else { panic!() };
+    assert_eq!(source.to_string(), "seen");
+}
+
+/// Dropping an operator that runs leaves nothing behind.
+#[tokio::test(start_paused = true)]
+async fn a_dropped_operator_ends_by_itself() {
+    let cluster = cluster().await;
+    let mut setup = Setup::new();
+    setup.on("kopfexamples", "create", Trigger::Create, |_| Box::pin(std::future::pending()));
+    let running = setup.run(&cluster);
+    cluster.create(EXAMPLES, &example("a")).await.unwrap();
+    running.script.calls("create", 1).await;
+    let script = running.script.clone();
+    running.task.abort();
+    script.until("the cancellation", |script| (script.cancelled() == 1).then_some(())).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(cluster.faults().open_watches(&Matcher::any()), 0);
+}
+
 /// W-AUT-006: credentials that are refused for ever end the operator.
 #[tokio::test(start_paused = true)]
 async fn refused_credentials_end_the_operator() {

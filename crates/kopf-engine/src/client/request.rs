@@ -104,7 +104,7 @@ impl ApiClient {
     pub(crate) fn of_service_with(connection: super::Connection, settings: SettingsHandle) -> Self {
         let super::Connection::Service(service) = connection else { panic!("no service: {connection:?}") };
         let vault = Vault::new();
-        let clients = super::vault::Clients::single(service.into_client());
+        let clients = super::vault::Clients::single(service.into_client(), "test");
         vault.populate(vec![("test".into(), None, clients)]);
         Self::new(Arc::new(vault), settings, Clock::system())
     }
@@ -227,7 +227,10 @@ impl ApiClient {
                 (stream.client.clone(), Some(stream), None, None)
             }
         };
-        let http = request.to_http().map_err(no_hint)?;
+        let mut http = request.to_http().map_err(no_hint)?;
+        if let Some(user_agent) = session.user_agent.clone() {
+            http.headers_mut().insert(header::USER_AGENT, user_agent);
+        }
         let whole = async {
             let response = client.send(http).await.map_err(|error| no_hint(classify(error)))?;
             if !response.status().is_success() {
@@ -476,7 +479,7 @@ mod tests {
         let vault = client.vault.clone();
         let login = tokio::spawn(async move {
             vault.wanted().await;
-            vault.populate(vec![("test".into(), None, Clients::single(fresh.client.clone()))]);
+            vault.populate(vec![("test".into(), None, Clients::single(fresh.client.clone(), "test"))]);
         });
         assert_eq!(get(&client).await.unwrap(), json!({"ok": true}));
         login.await.unwrap();

@@ -97,7 +97,8 @@ impl Retriever {
             let service = service.take().ok_or(LoginError::NoCredentials)?;
             let client = service.into_client();
             self.handle.set_client(client.clone());
-            self.vault.populate(vec![("service".into(), None, Clients::single(client))]);
+            let clients = Clients::single(client, &self.user_agent);
+            self.vault.populate(vec![("service".into(), None, clients)]);
             return Ok(());
         }
         let mut failure = None;

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderValue;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -27,6 +28,8 @@ pub(crate) struct Session {
     info: Option<ConnectionInfo>,
     /// For requests that end soon.
     pub(crate) client: kube::Client,
+    /// What requests have to say of us, unless the client does.
+    pub(crate) user_agent: Option<HeaderValue>,
     connector: Option<Connector>,
     streams: Mutex<Vec<(kube::Client, Arc<()>)>>,
 }
@@ -131,6 +134,7 @@ impl Vault {
                 key,
                 info,
                 client: clients.short,
+                user_agent: clients.user_agent,
                 connector: clients.connector,
                 streams: Mutex::default(),
             };
@@ -153,13 +157,14 @@ impl Vault {
 /// The clients of one login.
 pub(crate) struct Clients {
     short: kube::Client,
+    user_agent: Option<HeaderValue>,
     connector: Option<Connector>,
 }
 
 impl Clients {
     /// Of a connection. `connect_timeout` is that of short requests.
     pub(crate) fn new(connector: Connector, connect_timeout: Option<Duration>) -> Self {
-        Self { short: connector(connect_timeout), connector: Some(connector) }
+        Self { short: connector(connect_timeout), user_agent: None, connector: Some(connector) }
     }
 
     /// The client of short requests.
@@ -167,9 +172,9 @@ impl Clients {
         self.short.clone()
     }
 
-    /// One client for everything.
-    pub(crate) fn single(client: kube::Client) -> Self {
-        Self { short: client, connector: None }
+    /// One client for everything, which is somebody else's.
+    pub(crate) fn single(client: kube::Client, user_agent: &str) -> Self {
+        Self { short: client, user_agent: user_agent.parse().ok(), connector: None }
     }
 }
 
