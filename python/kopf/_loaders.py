@@ -6,7 +6,7 @@ import os.path
 import sys
 from collections.abc import Iterable
 
-from kopf import _pending
+from kopf import _pending, _tracebacks
 
 __all__ = ["preload"]
 
@@ -39,10 +39,11 @@ def _load(number: int, path: str) -> None:
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        # Where the error is, the exception itself says; how we came there, helps nobody.
+        # Where the error is, the exception itself says.
         error.add_note(f"The file with handlers cannot be loaded: {path}")
-        raise error.with_traceback(None) from None
+        raise _tracebacks.expected(error).with_traceback(None) from None
     except FileNotFoundError as error:
         if error.filename == path:
             error.add_note("There is no such file with handlers.")
+            _tracebacks.expected(error)
         raise

@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+from kopf import _tracebacks
 from kopf._functions import location
 
 __all__ = ["Pending", "check"]
@@ -44,4 +45,4 @@ def check() -> None:
     texts = [str(pending) for pending in _pending.values()]
     _pending.clear()
     if texts:
-        raise TypeError("\n".join(texts))
+        raise _tracebacks.expected(TypeError("\n".join(texts)))

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from kopf import _loaders, _loggers, _registry, _running, _version
+from kopf import _loaders, _loggers, _registry, _running, _tracebacks, _version
 from kopf._enums import LogFormat
 from kopf._flags import Flag
 from kopf._registry import OperatorRegistry
@@ -114,6 +114,8 @@ def run(
     if namespaces and clusterwide:
         raise click.UsageError("Either --namespace or --all-namespaces can be used, not both.")
     controls = ctx.obj if isinstance(ctx.obj, CLIControls) else CLIControls()
+    if ctx.obj is None and not debug:
+        _tracebacks.shorten()
     _loggers.configure(
         debug=debug,
         verbose=verbose,
