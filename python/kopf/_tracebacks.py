@@ -10,14 +10,12 @@ import traceback
 from types import TracebackType
 from typing import TypeVar
 
-import click
-
 from kopf._credentials import LoginError
 
 __all__ = ["expected", "shorten"]
 
 _Error = TypeVar("_Error", bound=BaseException)
-_FRAMEWORK = (os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.abspath(click.__file__)))
+_FRAMEWORK = os.path.dirname(os.path.abspath(__file__))
 _LIBRARY = os.path.dirname(os.path.abspath(os.path.__file__))
 
 
@@ -49,4 +47,5 @@ def _from_first_foreign(tb: TracebackType | None) -> TracebackType | None:
 
 def _is_ours(file: str) -> bool:
     is_library = file.startswith(_LIBRARY) and "site-packages" not in file
-    return file.startswith((*_FRAMEWORK, "<frozen ")) or is_library or os.path.basename(file) == "kopf"
+    is_click = os.path.basename(os.path.dirname(file)) == "click"
+    return file.startswith((_FRAMEWORK, "<frozen ")) or is_library or is_click or os.path.basename(file) == "kopf"
