@@ -182,6 +182,13 @@ pub enum Line {
         /// The fields that are lost, dotted.
         fields: Vec<String>,
     },
+    /// Functions of a patch have failed; they are dropped.
+    PatchFailed {
+        /// How many functions are dropped.
+        functions: usize,
+        /// What the first of them has raised.
+        error: ErrorInfo,
+    },
     /// Sleeping for delayed handlers.
     Sleeping {
         /// The delay.

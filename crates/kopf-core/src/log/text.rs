@@ -133,6 +133,9 @@ impl fmt::Display for Line {
                 "The changes of {} are lost: they could not be written before the object was changed by others.",
                 fields.join(", ")
             ),
+            Self::PatchFailed { functions, error } => {
+                write!(f, "The changes of {functions} functions are lost: they have failed: {error}")
+            }
             Self::Sleeping { delay, capped: None } => {
                 write!(f, "Sleeping for {} seconds for the delayed handlers.", float_seconds(*delay))
             }

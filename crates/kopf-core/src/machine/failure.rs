@@ -52,6 +52,16 @@ impl Machine {
         Ok(Phase::Applying(Box::new(write)))
     }
 
+    /// Functions of handlers have failed, and would do so again: they would hold up the object for ever. The rest is written.
+    pub(super) fn drop_functions(&mut self, write: &mut Write, error: &ErrorInfo, turn: Turn<'_>) {
+        let dropped = mem::take(&mut write.cycle.patch.transforms);
+        if !dropped.is_empty() {
+            let line = Line::PatchFailed { functions: dropped.len(), error: error.clone() };
+            self.post(true, "PatchFailed", &line, turn.plan);
+            self.log(Log::new(Level::Error, line));
+        }
+    }
+
     /// Applies functions again that have met a newer version: when its event comes, or after a pause if none does.
     pub(super) fn retry_functions(&mut self, cycle: Box<Cycle>, turn: Turn<'_>) -> Phase {
         if cycle.is_pressed {

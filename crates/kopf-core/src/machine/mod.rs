@@ -286,7 +286,10 @@ impl Machine {
     /// failure to failure, unless a newer event comes (W-THR, FIX-3).
     pub fn fail(&mut self, error: ErrorInfo, now: Timestamp, plan: &Arc<Plan>) -> Vec<Output> {
         let turn = Turn { plan, now };
-        let phase = mem::take(&mut self.phase);
+        let mut phase = mem::take(&mut self.phase);
+        if let Phase::Applying(write) = &mut phase {
+            self.drop_functions(write, &error, turn);
+        }
         self.phase = self.throttle(error, phase, turn);
         mem::take(&mut self.outputs)
     }

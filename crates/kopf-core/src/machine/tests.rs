@@ -533,6 +533,35 @@ fn functions_are_applied_again_until_they_are_refused_for_what_they_do() {
     assert!(!bench.machine.has_plugins());
 }
 
+/// A function that fails does so again: it is dropped, the rest is written.
+#[test]
+fn a_failing_function_does_not_hold_up_the_object() {
+    #[derive(Debug)]
+    struct Fail;
+    impl Transform for Fail {
+        fn apply(&self, _: &mut Value) -> Result<(), ErrorInfo> {
+            Err(ErrorInfo::new("boo"))
+        }
+    }
+    let mut bench = Bench::new(&[("c", Trigger::Create)]);
+    let outputs = bench.event(&object("101", &json!({})));
+    let patch = Patch { transforms: vec![Arc::new(Fail)], ..Patch::default() };
+    let (call, outcome) = (outputs.call().id, Outcome::Succeeded(None));
+    let outputs = bench.step(Input::Finished { call, outcome, patch, subrefs: Vec::new() });
+    assert_eq!(outputs.body(), marked());
+    let outputs = bench.answer(&outputs, Answer::Object(object("102", &marked())));
+    assert_eq!(
+        outputs.lines(),
+        [
+            "The changes of 1 functions are lost: they have failed: boo",
+            "Throttling for 1 seconds due to an unexpected error: boo"
+        ]
+    );
+    let outputs = bench.after(1, Input::Tick);
+    assert_eq!(outputs.lines(), ["Throttling is over. Switching back to normal operations."]);
+    assert!(bench.event(&object("102", &marked())).is_quiet());
+}
+
 /// There is a machine for every object of the cluster: an idle one is small, and keeps nothing but its last version.
 #[test]
 fn an_idle_machine_is_small() {
