@@ -162,9 +162,8 @@ impl Machine {
         if expected.version().is_some_and(|version| cycle.event.object.resource_version() == Some(version)) {
             return Ok(resumed(cycle));
         }
-        let is_shown = changes.are_shown_by(turn.plan, &cycle.event.object)?;
-        self.memory.expected = None;
-        if is_shown {
+        if changes.are_shown_by(turn.plan, &cycle.event.object)? {
+            self.memory.expected = None;
             return Ok(resumed(cycle));
         }
         cycle.changes = Changes::clone(&changes);

@@ -12,7 +12,7 @@ use crate::{
     lifecycle,
     resource::Resource,
     settings::Settings,
-    storage::{AnnotationsDiffBaseStorage, SmartProgressStorage},
+    storage::{AnnotationsDiffBaseStorage, MultiProgressStorage, SmartProgressStorage},
     subcycle::Subcycle,
 };
 
@@ -465,38 +465,335 @@ fn a_stop_lets_handlers_finish_and_begins_none() {
     assert!(bench.event(&object("103", &json!({}))).0.is_empty());
 }
 
-/// FIX-16, DEC-15: waiting for sub-handlers uses up no attempt of the parent, nor its time.
+/// Runs the only child of a call's handler, and ends the call with it.
+fn run_child(bench: &mut Bench, call: &Call, child: Handler, outcome: Outcome) -> Outputs {
+    let (plan, now) = (bench.plan.clone(), bench.now);
+    let mut subcycle =
+        Subcycle::open(plan, call.cause.clone(), &[Arc::new(child)], call.patch.clone(), now).unwrap();
+    if let Some(call) = subcycle.next(now).unwrap().call {
+        subcycle.finished(call.id, outcome, call.patch, Vec::new(), now);
+    }
+    let closed = subcycle.close(now).unwrap();
+    let outcome = match closed.unfinished {
+        Some(delay) => Outcome::Unfinished(Some(delay)),
+        None => Outcome::Succeeded(None),
+    };
+    bench.step(Input::Finished { call: call.id, outcome, patch: closed.patch, subrefs: closed.subrefs })
+}
+
+/// Accepts what is sent, and gives the object as it is then.
+fn accept(bench: &mut Bench, outputs: &Outputs, object: &Object, version: &str) -> Object {
+    let mut body = object.body().clone();
+    match &outputs.request().body {
+        PatchBody::Merge(change) => crate::patch::merge(&mut body, change),
+        PatchBody::Json(operations) => crate::json_patch::apply(&mut body, operations).unwrap(),
+    }
+    let object = with_version(&body, version);
+    bench.answer(outputs, Answer::Object(object.clone()));
+    object
+}
+
+fn temporary() -> Outcome {
+    Outcome::Temporary { error: ErrorInfo::new("wait"), delay: None }
+}
+
+fn sub(id: &str) -> Handler {
+    handler(id, Trigger::Sub { needs_change: false })
+}
+
+/// FIX-16, DEC-15: waiting for sub-handlers uses up no attempt of the parent, and its time does not stop it while it waits.
 #[test]
 fn waiting_for_children_is_no_attempt() {
-    let options = Options { retries: Some(1), ..Options::default() };
+    let options =
+        Options { retries: Some(2), timeout: Some(SignedDuration::from_secs(5)), ..Options::default() };
     let mut bench = Bench::with(vec![Handler { options, ..handler("p", Trigger::Create) }], |_| {});
-    let mut body = object("101", &json!({})).body().clone();
-    for version in 102..105 {
-        let outputs = bench.event(&Object::new(body.clone()));
-        let call = outputs.call();
-        let child = Arc::new(handler("p/c", Trigger::Sub { needs_change: false }));
-        let mut subcycle =
-            Subcycle::open(bench.plan.clone(), call.cause.clone(), &[child], Patch::default(), bench.now)
-                .unwrap();
-        let step = subcycle.next(bench.now).unwrap();
-        let failed = Outcome::Temporary { error: ErrorInfo::new("wait"), delay: None };
-        subcycle.finished(step.call.unwrap().id, failed, Patch::default(), Vec::new(), bench.now);
-        let closed = subcycle.close(bench.now).unwrap();
-        assert_eq!(closed.subrefs, [HandlerId::from("p/c")]);
-
-        let outcome = Outcome::Unfinished(closed.unfinished);
-        let input = Input::Finished { call: call.id, outcome, patch: closed.patch, subrefs: closed.subrefs };
-        let outputs = bench.step(input);
+    let mut object = object("101", &json!({}));
+    for version in ["102", "103", "104"] {
+        bench.now += Duration::from_secs(2);
+        let outputs = bench.event(&object);
+        let outputs = run_child(&mut bench, outputs.call(), sub("p/c"), temporary());
         assert_eq!(outputs.posts(), ["Handler 'p/c' failed: wait"]);
         assert_eq!(outputs.lines()[0], "Handler 'p' has unfinished sub-handlers. Will retry soon.");
-        crate::patch::merge(&mut body, &outputs.body());
-        body["metadata"]["resourceVersion"] = version.to_string().into();
-        bench.answer(&outputs, Answer::Object(Object::new(body.clone())));
+        object = accept(&mut bench, &outputs, &object, version);
     }
-    let outputs = bench.event(&Object::new(body));
-    let failed = Outcome::Arbitrary(ErrorInfo::new("boo"));
-    let line = "Handler 'p' failed with an exception and will stop now (it would exceed 1 retries on the next attempt): boo";
-    assert_eq!(bench.finish(&outputs, failed).lines()[0], line, "its own first failure is its last attempt");
+    let outputs = bench.event(&object);
+    assert_eq!(outputs.call().retry, 3, "what handlers see counts all attempts (A-KW-025)");
+    let outputs = bench.finish(&outputs, Outcome::Arbitrary(ErrorInfo::new("boo")));
+    let line = "Handler 'p' failed with an exception and will stop now (it would time out in 5 seconds on the next attempt): boo";
+    assert_eq!(outputs.lines()[0], line);
+}
+
+/// DEC-15: the limit of attempts counts the parent's own, also when its sub-handlers are finished.
+#[test]
+fn own_attempts_are_counted_apart_from_waits() {
+    let options = Options { retries: Some(2), ..Options::default() };
+    let mut bench = Bench::with(vec![Handler { options, ..handler("p", Trigger::Create) }], |_| {});
+    let mut object = object("101", &json!({}));
+    for (version, outcome) in [("102", temporary()), ("103", temporary()), ("104", Outcome::Succeeded(None))]
+    {
+        let outputs = bench.event(&object);
+        let call = outputs.call().clone();
+        let outputs = if version == "104" {
+            // The child is done, and then the parent fails by itself.
+            let patch = patch_of_finished_child(&bench, &call, outcome);
+            let subrefs = vec!["p/c".into()];
+            bench.step(Input::Finished { call: call.id, outcome: temporary(), patch, subrefs })
+        } else {
+            run_child(&mut bench, &call, sub("p/c"), outcome)
+        };
+        object = accept(&mut bench, &outputs, &object, version);
+    }
+    assert_eq!(bench.event(&object).call().retry, 3, "its second own attempt");
+}
+
+fn patch_of_finished_child(bench: &Bench, call: &Call, outcome: Outcome) -> Patch {
+    let (plan, now) = (bench.plan.clone(), bench.now);
+    let child = Arc::new(sub("p/c"));
+    let mut subcycle = Subcycle::open(plan, call.cause.clone(), &[child], call.patch.clone(), now).unwrap();
+    let call = subcycle.next(now).unwrap().call.unwrap();
+    subcycle.finished(call.id, outcome, call.patch, Vec::new(), now);
+    subcycle.close(now).unwrap().patch
+}
+
+/// DEC-15: waits of sub-handlers that have sub-handlers are counted as well.
+#[test]
+fn waits_are_counted_at_any_depth() {
+    let mut bench = Bench::new(&[("p", Trigger::Create)]);
+    let outputs = bench.event(&object("101", &json!({})));
+    let call = outputs.call().clone();
+    let (plan, now) = (bench.plan.clone(), bench.now);
+    let open = |id: &str, cause: &Arc<Cause>, patch: Patch| {
+        Subcycle::open(plan.clone(), cause.clone(), &[Arc::new(sub(id))], patch, now).unwrap()
+    };
+    let mut middle = open("p/m", &call.cause, Patch::default());
+    let middle_call = middle.next(now).unwrap().call.unwrap();
+    let mut inner = open("p/m/i", &middle_call.cause, Patch::default());
+    let inner_call = inner.next(now).unwrap().call.unwrap();
+    inner.finished(inner_call.id, temporary(), Patch::default(), Vec::new(), now);
+    let closed = inner.close(now).unwrap();
+    middle.finished(
+        middle_call.id,
+        Outcome::Unfinished(closed.unfinished),
+        closed.patch,
+        closed.subrefs,
+        now,
+    );
+    let closed = middle.close(now).unwrap();
+    assert_eq!(closed.subrefs, [HandlerId::from("p/m"), HandlerId::from("p/m/i")]);
+    let outcome = Outcome::Unfinished(closed.unfinished);
+    let outputs =
+        bench.step(Input::Finished { call: call.id, outcome, patch: closed.patch, subrefs: closed.subrefs });
+    assert_eq!(outputs.posts(), ["Handler 'p/m/i' failed: wait"], "waiting is no failure");
+    let object = accept(&mut bench, &outputs, &object("101", &json!({})), "102");
+    let waits = bench.event(&object).call().cause.waits.clone().unwrap();
+    assert_eq!([waits[&HandlerId::from("p")], waits[&HandlerId::from("p/m")]], [1, 1]);
+}
+
+/// W-CYC-013 in a subcycle: what was achieved for another cause counts, and is told so.
+#[test]
+fn sub_handlers_are_taken_over_by_the_cause() {
+    let mut bench = Bench::new(&[("p", Trigger::Update)]);
+    let record = "{\"started\":\"1970-01-01T00:00:00.000000+00:00\",\"purpose\":\"resume\",\"retries\":1,\"success\":false,\"failure\":false}";
+    let stored = json!({"metadata": {"annotations": {"kopf.zalando.org/p.c": record}}, "spec": {"f": 2}});
+    let outputs = bench.event(&handled("101", &stored));
+    let outputs = run_child(&mut bench, outputs.call(), sub("p/c"), temporary());
+    let written = outputs.body()["metadata"]["annotations"]["kopf.zalando.org/p.c"].clone();
+    assert!(written.as_str().unwrap().contains("\"purpose\":\"update\",\"retries\":2"), "{written}");
+}
+
+/// DEC-5: a second subcycle of one call sees what the first has left in the patch.
+#[test]
+fn a_subcycle_reads_records_from_the_patch() {
+    let mut bench = Bench::new(&[("p", Trigger::Create)]);
+    let outputs = bench.event(&object("101", &json!({})));
+    let call = outputs.call().clone();
+    let patch = patch_of_finished_child(&bench, &call, Outcome::Succeeded(None));
+    let child = Arc::new(sub("p/c"));
+    let mut again =
+        Subcycle::open(bench.plan.clone(), call.cause.clone(), &[child], patch, bench.now).unwrap();
+    assert!(again.next(bench.now).unwrap().call.is_none());
+    assert_eq!(again.close(bench.now).unwrap().unfinished, None);
+}
+
+/// A-HID-011: two functions under one id share a record.
+#[test]
+fn one_id_has_one_record() {
+    let mut bench = Bench::with(
+        vec![handler("c", Trigger::Create), Handler { function: 2, ..handler("c", Trigger::Create) }],
+        |_| {},
+    );
+    let record = "{\"started\":\"1970-01-01T00:00:00.000000+00:00\",\"purpose\":\"create\",\"retries\":1,\"success\":true,\"failure\":false}";
+    let stored = json!({"metadata": {"annotations": {"kopf.zalando.org/c": record}}});
+    let outputs = bench.event(&object("101", &stored));
+    assert!(
+        outputs.lines().contains(&"Creation is processed: 1 succeeded; 0 failed.".to_owned()),
+        "{outputs:?}"
+    );
+}
+
+/// DEC-12: what is ignored is no failure.
+#[test]
+fn ignored_errors_are_not_posted() {
+    let options = Options { errors: Some(crate::handler::ErrorsMode::Ignored), ..Options::default() };
+    let mut bench = Bench::with(vec![Handler { options, ..handler("c", Trigger::Create) }], |_| {});
+    let outputs = bench.event(&object("101", &json!({})));
+    let outputs = bench.finish(&outputs, Outcome::Arbitrary(ErrorInfo::new("boo")));
+    assert_eq!(outputs.posts(), ["Creation is processed: 1 succeeded; 0 failed."]);
+}
+
+/// DEC-7: the event of the first request of a write, while the second is to be repeated, is no foreign change.
+#[test]
+fn an_event_of_the_own_write_is_processed_after_it() {
+    let mut bench = Bench::new(&[("c", Trigger::Create)]);
+    let mut plan = Plan::clone(&bench.plan);
+    plan.resource = Arc::new(Resource { subresources: vec!["status".into()], ..Resource::default() });
+    bench.plan = Arc::new(plan);
+    let outputs = bench.event(&object("101", &json!({})));
+    let outputs =
+        bench.finish_with(&outputs, Outcome::Succeeded(Some(json!(1))), json!({"status": {"x": 1}}));
+    let first = object("102", &marked());
+    let outputs = bench.answer(&outputs, Answer::Object(first.clone()));
+    let body = outputs.body();
+    assert_eq!(body, json!({"status": {"x": 1, "c": 1}}));
+    bench.answer(&outputs, unknown());
+    assert!(bench.event(&first).0.is_empty());
+    assert_eq!(bench.after(1, Input::Tick).body(), body);
+}
+
+/// W-FIN-013: the end of an object waits for no pause.
+#[test]
+fn a_deleted_object_is_forgotten_during_a_pause() {
+    let mut bench = Bench::new(&[("c", Trigger::Create)]);
+    let outputs = bench.event(&object("101", &json!({})));
+    let outputs = bench.finish_with(&outputs, Outcome::Succeeded(None), json!({"spec": {"x": 1}}));
+    bench.answer(&outputs, unknown());
+    let object = object("102", &json!({}));
+    let outputs =
+        bench.step(Input::Event { event_type: Some(EventType::Deleted), object, more_queued: false });
+    assert_eq!(outputs.lines(), ["Deleted, really deleted, and we are notified."]);
+    assert!(matches!(outputs.0.last(), Some(Output::Forget)));
+}
+
+/// W-QUE-002: with more events to come, nothing is slept for or looked at again.
+#[test]
+fn nothing_is_waited_for_while_more_events_are_queued() {
+    let mut bench = Bench::new(&[("c", Trigger::Create)]);
+    let outputs = bench.event(&object("101", &json!({})));
+    let delay = Some(SignedDuration::from_secs(10));
+    let outputs = bench.finish(&outputs, Outcome::Temporary { error: ErrorInfo::new("wait"), delay });
+    let object = accept(&mut bench, &outputs, &object("101", &json!({})), "102");
+    let pressed =
+        |object: &Object| Input::Event { event_type: None, object: object.clone(), more_queued: true };
+    let outputs = bench.step(pressed(&object));
+    let sleep = [
+        "Sleeping for 10.0 seconds for the delayed handlers.",
+        "Sleeping was interrupted by new changes, 10.0 seconds left.",
+    ];
+    assert_eq!(outputs.lines()[1..], sleep);
+    assert!(!outputs.0.iter().any(|output| matches!(output, Output::WakeAt(_))));
+
+    let mut bench = Bench::new(&[("d", Trigger::Delete { optional: false })]);
+    let outputs = bench.step(pressed(&handled("101", &json!({}))));
+    let held = json!({"metadata": {"finalizers": ["kopf.zalando.org/KopfFinalizerMarker"]}});
+    let outputs = bench.answer(&outputs, Answer::Object(handled("102", &held)));
+    assert!(outputs.0.is_empty(), "{outputs:?}");
+}
+
+/// W-TCH-013: a storage of a user may have nothing to touch; the work goes on all the same.
+#[test]
+fn work_goes_on_without_a_touch() {
+    let mut bench = Bench::new(&[("c", Trigger::Create)]);
+    let mut plan = Plan::clone(&bench.plan);
+    plan.progress = Arc::new(MultiProgressStorage(vec![Arc::new(SmartProgressStorage::default())]));
+    bench.plan = Arc::new(plan);
+    let outputs = bench.event(&object("101", &json!({})));
+    let delay = Some(SignedDuration::from_secs(10));
+    let outputs = bench.finish(&outputs, Outcome::Temporary { error: ErrorInfo::new("wait"), delay });
+    let touch =
+        json!({"metadata": {"annotations": {"kopf.zalando.org/touch-dummy": "1970-01-01T00:00:10+00:00"}}});
+    let object = accept(&mut bench, &outputs, &object("101", &touch), "102");
+    bench.event(&object);
+    assert_eq!(bench.after(10, Input::Tick).call().retry, 1);
+}
+
+/// A tick that comes a moment too early, by the rounding of clocks, loses nothing.
+#[test]
+fn an_early_tick_is_asked_for_again() {
+    let mut bench = Bench::new(&[("c", Trigger::Create)]);
+    let outputs = bench.event(&object("101", &json!({})));
+    bench.finish(&outputs, Outcome::Succeeded(None));
+    let outputs = bench.step(Input::Answered { request: RequestId(3), answer: unknown() });
+    assert!(outputs.lines()[0].starts_with("Throttling"), "{outputs:?}");
+    let outputs = bench.step(Input::Tick);
+    assert!(matches!(outputs.0.as_slice(), [Output::WakeAt(_)]), "{outputs:?}");
+    assert_eq!(bench.after(1, Input::Tick).body(), marked());
+}
+
+fn leaving(version: &str) -> Object {
+    let metadata = json!({
+        "deletionTimestamp": "2030-01-01T00:00:00Z",
+        "finalizers": ["kopf.zalando.org/KopfFinalizerMarker"],
+    });
+    handled(version, &json!({"metadata": metadata}))
+}
+
+/// DEC-38, W-CON-007: after the release nothing is done about the object any more, whatever events come late.
+#[test]
+fn a_released_object_is_left_alone() {
+    let mut bench = Bench::with(
+        vec![handler("d", Trigger::Delete { optional: false }), handler("e", Trigger::Event)],
+        |_| {},
+    );
+    let outputs = bench.event(&leaving("101"));
+    let outputs = bench.finish(&outputs, Outcome::Succeeded(None));
+    let outputs = bench.finish(&outputs, Outcome::Succeeded(None));
+    assert_eq!(outputs.body()[1], json!({"op": "remove", "path": "/metadata/finalizers"}));
+    accept(&mut bench, &outputs, &leaving("101"), "102");
+    bench.now += Duration::from_secs(60);
+    let outputs = bench.event(&leaving("101"));
+    assert!(bench.finish(&outputs, Outcome::Succeeded(None)).is_quiet());
+}
+
+/// DEC-1: a deletion that was handled is not handled again because the finalizer could not be removed at once.
+#[test]
+fn a_handled_deletion_is_only_released_again() {
+    let mut bench = Bench::new(&[("d", Trigger::Delete { optional: false })]);
+    let outputs = bench.event(&leaving("101"));
+    let outputs = bench.finish(&outputs, Outcome::Succeeded(None));
+    bench.answer(&outputs, rejected(422));
+    let outputs = bench.event(&leaving("102"));
+    assert_eq!(outputs.calls().count(), 0);
+    assert_eq!(outputs.body()[0]["value"], "102");
+}
+
+/// DEC-38: if a delete handler wants something to be changed, its record is written with it.
+#[test]
+fn the_last_changes_of_a_deletion_carry_the_records() {
+    let mut bench = Bench::new(&[("d", Trigger::Delete { optional: false })]);
+    let outputs = bench.event(&leaving("101"));
+    let outputs = bench.finish_with(&outputs, Outcome::Succeeded(None), json!({"spec": {"x": 1}}));
+    let record = &outputs.body()["metadata"]["annotations"]["kopf.zalando.org/d"];
+    assert!(record.as_str().unwrap().contains("\"success\":true"), "{record}");
+}
+
+/// DEC-14: a later write that changes no records does not hide that an earlier one was not seen either.
+#[test]
+fn all_unseen_writes_are_expected_together() {
+    let mut bench = Bench::new(&[("a", Trigger::Create), ("e", Trigger::Event)]);
+    let first = object("101", &json!({}));
+    let outputs = bench.event(&first);
+    let outputs = bench.finish(&outputs, Outcome::Succeeded(None));
+    let outputs = bench.finish(&outputs, Outcome::Succeeded(None));
+    accept(&mut bench, &outputs, &first, "102");
+    // An event from before it, and an unimportant write because of that.
+    let late = object("101a", &json!({"status": {"x": 1}}));
+    let outputs = bench.event(&late);
+    let outputs = bench.finish_with(&outputs, Outcome::Succeeded(None), json!({"spec": {"note": 1}}));
+    accept(&mut bench, &outputs, &late, "103");
+    bench.now += Duration::from_secs(60);
+    let outputs = bench.event(&object("101b", &json!({"status": {"x": 2}})));
+    let outputs = bench.finish(&outputs, Outcome::Succeeded(None));
+    assert_eq!(outputs.body(), marked(), "nothing is handled, what was written is written again");
 }
 
 /// W-PAT-008: functions that meet a newer version are applied again; refused twice for one version, they are dropped.
