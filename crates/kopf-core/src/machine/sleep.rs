@@ -93,9 +93,6 @@ impl Machine {
         let value = Moment::utc(turn.now).isoformat();
         turn.plan.progress.touch(&cycle.event.object, &mut patch, Some(&value))?;
         cycle.progress = Progress::Deferred;
-        if patch.is_empty() {
-            return Ok(Phase::Begun(self.repetition(cycle)));
-        }
         Ok(Phase::Applying(Box::new(Write::new(cycle, patch, &turn.plan.resource))))
     }
 

@@ -509,7 +509,7 @@ fn waiting_for_children_is_no_attempt() {
     let mut bench = Bench::with(vec![Handler { options, ..handler("p", Trigger::Create) }], |_| {});
     let mut object = object("101", &json!({}));
     for version in ["102", "103", "104"] {
-        bench.now += Duration::from_secs(2);
+        bench.now += Duration::from_secs(3);
         let outputs = bench.event(&object);
         let outputs = run_child(&mut bench, outputs.call(), sub("p/c"), temporary());
         assert_eq!(outputs.posts(), ["Handler 'p/c' failed: wait"]);
