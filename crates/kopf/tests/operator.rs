@@ -519,3 +519,59 @@ async fn limits_end_the_attempts() {
     all.sort();
     assert_eq!(all, ["again 0", "again 1", "late 0", "late 1", "late 2"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_outlasts_the_stop_is_cancelled_and_runs_again() {
+    // W-PRC-014, DEC-1.
+    async fn provision(told: Ctx<Told>, Retry(retry): Retry, first: Ctx<AtomicU32>) {
+        told.tell(format!("begun {retry}"));
+        if first.fetch_add(1, Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+        }
+        told.tell("finished");
+    }
+    let told = Told::default();
+    let cluster = started(serve(on().create(provision)).with(told.clone()).with(AtomicU32::new(0))).await;
+    while told.all().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let stopping = tokio::time::Instant::now();
+    let cluster = cluster.stop_operator().await.unwrap();
+    assert!(stopping.elapsed() < Duration::from_secs(60), "{:?}", stopping.elapsed());
+    assert_eq!(told.all(), ["begun 0"]);
+    let again = serve(on().create(provision)).with(told.clone()).with(AtomicU32::new(1));
+    let cluster = TestCluster::start_on(cluster, again).await.unwrap();
+    cluster.until(MAIN, is_handled).await.unwrap();
+    cluster.stop().await.unwrap();
+    assert_eq!(told.all(), ["begun 0", "begun 0", "finished"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn delays_beyond_the_end_of_time_are_only_long() {
+    async fn never(told: Ctx<Told>) -> Result {
+        told.tell("never");
+        Err(temporary("see you", Duration::MAX))
+    }
+    async fn hardly(told: Ctx<Told>) -> Result {
+        told.tell("hardly");
+        Err("oh".into())
+    }
+    let told = Told::default();
+    let operator = serve(
+        on().create(never)
+            .create(handler(hardly).backoff(Duration::MAX))
+            .create(handler(tell).timeout(Duration::MAX)),
+    );
+    async fn tell(told: Ctx<Told>) {
+        told.tell("tell");
+    }
+    let cluster = started(operator.with(told.clone())).await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let mut all = told.all();
+    all.sort();
+    assert_eq!(all, ["hardly", "never", "tell"]);
+    // It is held by its progress, and goes when it is deleted.
+    cluster.delete(MAIN).await.unwrap();
+    cluster.until_gone(MAIN).await.unwrap();
+    cluster.stop().await.unwrap();
+}

@@ -1,3 +1,5 @@
+//! The operator on a dev cluster, in one process and in paused time.
+
 use kopf::testing::TestCluster;
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! The command line: what is understood, and what is refused.
+
 use super::*;
 
 const PROGRAM: Program = Program { name: "example", version: "1.2.3" };

@@ -1,3 +1,5 @@
+//! Arguments, made of hand-made causes.
+
 use std::{sync::Mutex, time::Duration};
 
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! The forms of log lines.
+
 use serde_json::{Value, json};
 use tracing::field::Visit;
 

@@ -1,3 +1,5 @@
+//! Declarations: what the engine is told, and what is refused.
+
 use kopf_core::handler::{Needs, Trigger};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Sub-handlers in one call of their parent, without an engine.
+
 use std::time::Duration;
 
 use kopf_core::outcome::Outcome;
