@@ -3,7 +3,7 @@
 //! A handler *matches* if all its criteria hold; it *prematches* if they hold but for the change of its field. An object
 //! that no state-changing handler prematches is invisible to change detection (W-CYC-009).
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -175,10 +175,10 @@ fn select(
     handlers: &[Arc<Handler>],
     accepts: impl Fn(&Handler) -> Result<bool, ErrorInfo>,
 ) -> Result<Vec<Arc<Handler>>, ErrorInfo> {
-    let mut seen = HashSet::new();
-    let mut selected = Vec::new();
+    let mut selected: Vec<Arc<Handler>> = Vec::new();
     for handler in handlers {
-        if accepts(handler)? && seen.insert((handler.function, &handler.id)) {
+        let is_same = |other: &Arc<Handler>| other.function == handler.function && other.id == handler.id;
+        if accepts(handler)? && !selected.iter().any(is_same) {
             selected.push(handler.clone());
         }
     }

@@ -152,14 +152,14 @@ pub enum Line {
         /// Whether it goes to the subresource `status`.
         status: bool,
         /// The patch.
-        body: Value,
+        body: Arc<Value>,
     },
     /// A JSON patch is being sent.
     JsonPatching {
         /// Whether it goes to the subresource `status`.
         status: bool,
         /// The operations.
-        operations: Vec<Value>,
+        operations: Arc<Vec<Value>>,
     },
     /// The patch has met newer changes; the functions remain.
     PatchConflict {

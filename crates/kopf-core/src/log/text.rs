@@ -113,7 +113,7 @@ impl fmt::Display for Line {
                     f,
                     "JSON-patching the {} with: {}",
                     patched(*status),
-                    python_repr(&Value::from(operations.clone()))
+                    python_repr(&Value::from(operations.to_vec()))
                 )
             }
             Self::PatchConflict { remaining } => write!(

@@ -39,7 +39,7 @@ impl Machine {
                     for (is_status, operations) in
                         parts.into_iter().filter(|(_, operations)| !operations.is_empty())
                     {
-                        write.parts.push_front(Part::Json { is_status, operations });
+                        write.parts.push_front(Part::Json { is_status, operations: Arc::new(operations) });
                     }
                 }
                 part => {
@@ -62,9 +62,8 @@ impl Machine {
     fn announce(&mut self, part: &Part, freshest: &Object) -> PatchBody {
         match part {
             Part::Merge { is_status, body } => {
-                let body = Value::Object(body.clone());
                 self.debug(Line::MergePatching { status: *is_status, body: body.clone() });
-                PatchBody::Merge(body)
+                PatchBody::Merge(Value::clone(body))
             }
             Part::Functions => PatchBody::Json(Vec::new()),
             Part::Json { is_status, operations } => {

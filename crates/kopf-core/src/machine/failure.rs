@@ -134,12 +134,12 @@ fn collect_fields(
 }
 
 /// The fields of a pending request that are the handlers', and neither results nor records.
-fn lost_fields(body: &Map<String, Value>, cycle: &Cycle, plan: &Plan) -> Vec<String> {
+fn lost_fields(body: &Value, cycle: &Cycle, plan: &Plan) -> Vec<String> {
     let mut kept = Patch { merge: results_of(cycle), transforms: Vec::new() };
     // A storage that fails here only makes the message longer.
     let _ = cycle.changes.write(plan, &cycle.event.object, &mut kept);
     let _ = plan.progress.touch(&cycle.event.object, &mut kept, None);
-    fields_beside(body, &kept.merge)
+    body.as_object().map(|body| fields_beside(body, &kept.merge)).unwrap_or_default()
 }
 
 /// The results of finished handlers in a patch: nobody else writes them.

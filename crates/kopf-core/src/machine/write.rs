@@ -3,7 +3,7 @@
 //! Up to four requests, in this order: a merge patch of the object, one of its status, a JSON patch of the object, one of its
 //! status (W-PAT-001). What becomes of the answers is decided in [`apply`](super::apply) and [`failure`](super::failure).
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use serde_json::{Map, Value};
 
@@ -48,13 +48,14 @@ pub(super) struct Write {
 pub(super) enum Part {
     Merge {
         is_status: bool,
-        body: Map<String, Value>,
+        /// A mapping.
+        body: Arc<Value>,
     },
     /// All functions, applied to the newest version when their turn has come.
     Functions,
     Json {
         is_status: bool,
-        operations: Vec<Value>,
+        operations: Arc<Vec<Value>>,
     },
 }
 
@@ -112,7 +113,7 @@ impl Write {
 
     pub(super) fn accept(&mut self, part: &Part, object: Object) {
         if let Part::Merge { body, .. } = part {
-            self.accepted.extend(body.clone());
+            self.accepted.extend(fields(body).map(|(key, value)| (key.clone(), value.clone())));
         }
         self.versions.extend(object.resource_version().map(str::to_owned));
         self.freshest = object;
@@ -120,9 +121,9 @@ impl Write {
     }
 
     /// The merge patches that are not accepted yet.
-    pub(super) fn pending_merges(&self) -> impl Iterator<Item = &Map<String, Value>> {
+    pub(super) fn pending_merges(&self) -> impl Iterator<Item = &Value> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Merge { body, .. } => Some(body),
+            Part::Merge { body, .. } => Some(&**body),
             Part::Functions | Part::Json { .. } => None,
         })
     }
@@ -132,7 +133,7 @@ impl Write {
         let mut is_any_shown = false;
         while let Some(Part::Merge { body, .. }) = self.parts.front() {
             let mut merged = object.body().clone();
-            merge(&mut merged, &Value::Object(body.clone()));
+            merge(&mut merged, body);
             if merged != *object.body() {
                 break;
             }
@@ -161,9 +162,17 @@ impl Part {
 /// One merge patch, or two if the status is a resource of its own (W-PAT-001, W-PAT-002).
 fn merge_parts(mut patch: Map<String, Value>, resource: &Resource) -> VecDeque<Part> {
     let status = if resource.has_subresource("status") { patch.shift_remove_entry("status") } else { None };
-    let on_object = (!patch.is_empty()).then_some(Part::Merge { is_status: false, body: patch });
-    let on_status = status.map(|entry| Part::Merge { is_status: true, body: Map::from_iter([entry]) });
+    let on_object = (!patch.is_empty()).then_some(merge_part(false, patch));
+    let on_status = status.map(|entry| merge_part(true, Map::from_iter([entry])));
     on_object.into_iter().chain(on_status).collect()
+}
+
+fn merge_part(is_status: bool, patch: Map<String, Value>) -> Part {
+    Part::Merge { is_status, body: Arc::new(Value::Object(patch)) }
+}
+
+fn fields(body: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    body.as_object().into_iter().flatten()
 }
 
 fn is_on_status(operation: &Value) -> bool {
