@@ -125,6 +125,7 @@ fn validate_common(metadata: &Value) -> Vec<Cause> {
     let mut causes = labels(object(metadata, "labels"), "metadata.labels");
     causes.extend(annotations(metadata));
     causes.extend(owner_references(metadata));
+    causes.extend(managed_fields(metadata));
     causes
 }
 
@@ -218,6 +219,33 @@ fn in_go_order(owner: &Value) -> Value {
         }
     }
     Value::Object(ordered)
+}
+
+/// D-112: clients may send managed fields, in the right form.
+fn managed_fields(metadata: &Value) -> Vec<Cause> {
+    const MAX_MANAGER_BYTES: u64 = 128;
+    const MAX_SUBRESOURCE_BYTES: u64 = 256;
+    let mut causes = Vec::new();
+    let entries = metadata.get("managedFields").and_then(Value::as_array).into_iter().flatten();
+    for (index, entry) in entries.enumerate() {
+        let field = |name: &str| format!("metadata.managedFields[{index}].{name}");
+        match text(entry, "operation") {
+            "" => causes.push(Cause::required(field("operation"), "must not be empty")),
+            "Apply" | "Update" => {}
+            other => {
+                causes.push(Cause::not_supported(field("operation"), &other.into(), &["Apply", "Update"]));
+            }
+        }
+        if !matches!(text(entry, "fieldsType"), "" | "FieldsV1") {
+            causes.push(Cause::invalid(field("fieldsType"), &entry["fieldsType"], "must be `FieldsV1`"));
+        }
+        for (name, limit) in [("manager", MAX_MANAGER_BYTES), ("subresource", MAX_SUBRESOURCE_BYTES)] {
+            if text(entry, name).len() as u64 > limit {
+                causes.push(Cause::too_long(field(name), limit));
+            }
+        }
+    }
+    causes
 }
 
 fn finalizers(metadata: &Value) -> Vec<Cause> {
@@ -352,6 +380,29 @@ mod tests {
                 "Too long: may not be more than 262144 bytes",
                 "Invalid value: [\"orphan\",\"foregroundDeletion\"]: finalizer orphan and foregroundDeletion \
                  cannot be both set",
+            ]
+        );
+    }
+
+    /// D-112.
+    #[test]
+    fn managed_fields_have_a_form() {
+        let metadata = json!({"name": "a", "namespace": "ns", "managedFields": [
+            {"operation": "Guess", "fieldsType": "FieldsV2", "manager": "m".repeat(129)},
+            {"manager": "m"},
+            {"operation": "Apply", "fieldsType": "FieldsV1"},
+        ]});
+        let causes = validate_create(&metadata, RULES);
+        let found: Vec<_> =
+            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        assert_eq!(
+            found,
+            [
+                "metadata.managedFields[0].operation: Unsupported value: \"Guess\": supported values: \"Apply\", \
+                 \"Update\"",
+                "metadata.managedFields[0].fieldsType: Invalid value: \"FieldsV2\": must be `FieldsV1`",
+                "metadata.managedFields[0].manager: Too long: may not be more than 128 bytes",
+                "metadata.managedFields[1].operation: Required value: must not be empty",
             ]
         );
     }

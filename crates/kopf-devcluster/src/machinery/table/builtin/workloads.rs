@@ -207,8 +207,9 @@ fn scale_target(autoscaler: &Value) -> Value {
 fn metrics(autoscaler: &Value) -> Value {
     let metric = |(index, metric): (usize, &Value)| {
         let kind = metric["type"].as_str().unwrap_or_default();
-        let field =
-            format!("{}{}", kind[..kind.len().min(1)].to_lowercase(), kind.get(1..).unwrap_or_default());
+        let mut chars = kind.chars();
+        let first = chars.next().map(|first| first.to_ascii_lowercase());
+        let field: String = first.into_iter().chain(chars).collect();
         let target = &metric[&field]["target"];
         let current = &autoscaler["status"]["currentMetrics"][index][&field]["current"];
         let shown = |side: &Value, unit: &str, names: &[&str]| {
@@ -280,6 +281,30 @@ mod tests {
             "daemonsets",
             object,
             json!(["d", 0, 0, 0, 0, 0, "disk=ssd", "10m", "c,s", "i:1,s:1", selector,]),
+        );
+    }
+
+    /// Appendix C.
+    #[test]
+    fn autoscalers_show_metrics_as_current_and_wanted() {
+        check(
+            "autoscaling",
+            "horizontalpodautoscalers",
+            json!({
+                "metadata": {"name": "h"},
+                "spec": {
+                    "scaleTargetRef": {"kind": "Deployment", "name": "d"}, "minReplicas": 1, "maxReplicas": 3,
+                    "metrics": [
+                        {"type": "Resource", "resource": {"name": "cpu", "target": {"averageUtilization": 80}}},
+                        {"type": "Pods", "pods": {"target": {"averageValue": "10"}}},
+                        {"type": "Ärger"},
+                    ],
+                },
+                "status": {"currentMetrics": [
+                    {"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 20}}},
+                ], "currentReplicas": 2},
+            }),
+            json!(["h", "Deployment/d", "cpu: 20%/80%, <unknown>/10 + 1 more...", "1", 3, 2, "<unknown>"]),
         );
     }
 
