@@ -1,4 +1,4 @@
-# The one front door. Everything is installed into the clone: .venv*, target, dist.
+# The one front door. Everything is installed into the clone (.venv*, target, dist) but the kubectl of the tests.
 .POSIX:
 .PHONY: help demo test check wheel
 

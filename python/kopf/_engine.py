@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import kopf
-from kopf import _errors, _loggers, _native, _selectors, _signatures
+from kopf import _diffbase, _errors, _loggers, _native, _progress, _selectors, _signatures
 from kopf._handlers import Declaration
 
 __all__ = ["Host", "execute", "host"]
@@ -57,15 +57,7 @@ class Host:
     lifecycles: Mapping[str, Callable[..., Any]] = {
         name: getattr(kopf.lifecycles, name) for name in _BUILTIN_LIFECYCLES
     }
-    storages: tuple[type[Any], ...] = (
-        kopf.AnnotationsProgressStorage,
-        kopf.StatusProgressStorage,
-        kopf.SmartProgressStorage,
-        kopf.MultiProgressStorage,
-        kopf.AnnotationsDiffBaseStorage,
-        kopf.StatusDiffBaseStorage,
-        kopf.MultiDiffBaseStorage,
-    )
+    storages: tuple[type[Any], ...] = (*_progress.BUILTIN, *_diffbase.BUILTIN)
 
     wanted = staticmethod(_signatures.wanted)
     handler_state = HandlerState
