@@ -414,6 +414,7 @@ impl DevCluster {
             .body(Full::new(bytes::Bytes::from(body)))
             .map_err(|error| ApiError::bad_request(format!("{path} is no path: {error}")))?;
         let response = self.service().answer(request).await;
+        let response = response.map_err(|error| ApiError::internal(&error.to_string()))?;
         let status = response.status();
         let body =
             response.into_body().collect().await.map_err(|error| ApiError::internal(&error.to_string()))?;

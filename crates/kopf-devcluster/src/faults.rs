@@ -1,4 +1,5 @@
-//! Faults on demand: answers with errors, cut watches, errors inside watches, a forgotten past.
+//! Faults on demand: errors, delays and lost answers, cut and stalled watches, errors inside watches, other writers, a
+//! forgotten past.
 //!
 //! The reason to have this server rather than a real one in tests. A fault has a [`Matcher`] and a budget; everything
 //! else of the cluster goes on as before.
@@ -173,7 +174,7 @@ impl Answer {
         status
     }
 
-    fn to_reply(&self) -> Reply {
+    pub(crate) fn to_reply(&self) -> Reply {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let reply = Reply::value(status, Encoding::Json, &self.to_status());
         let header: HeaderName = header::RETRY_AFTER;
@@ -223,7 +224,40 @@ impl Faults {
 
     /// As [`Faults::answer`], after letting `skipped` matching requests pass.
     pub fn answer_after(&self, matcher: Matcher, answer: Answer, skipped: usize, times: usize) {
-        self.shared.faults.lock().answers.push(AnswerFault { matcher, answer, skipped, left: times });
+        self.plan(matcher, Action::Answer(answer), skipped, times);
+    }
+
+    /// Lets the next `times` matching requests wait before anything is done for them (D-224).
+    pub fn delay(&self, matcher: Matcher, time: Duration, times: usize) {
+        self.plan(matcher, Action::Delay(time), 0, times);
+    }
+
+    /// Never answers the next `times` matching requests, for which nothing is done.
+    pub fn hang(&self, matcher: Matcher, times: usize) {
+        self.plan(matcher, Action::Hang, 0, times);
+    }
+
+    /// Does what the next `times` matching requests ask for, and breaks the connection instead of answering (D-225).
+    pub fn lose_answer(&self, matcher: Matcher, times: usize) {
+        self.plan(matcher, Action::Lose, 0, times);
+    }
+
+    /// Merges a patch into the object of the next `times` matching requests, right before they are done: somebody else
+    /// was faster (D-227).
+    pub fn interfere(&self, matcher: Matcher, patch: Value, times: usize) {
+        self.plan(matcher, Action::Interfere(patch), 0, times);
+    }
+
+    fn plan(&self, matcher: Matcher, action: Action, skipped: usize, times: usize) {
+        if times > 0 {
+            self.shared.faults.lock().requests.push(RequestFault { matcher, action, skipped, left: times });
+        }
+    }
+
+    /// Sends nothing more into the matching watches that are open now, not even bookmarks, until they are cut or end;
+    /// gives their number (D-224).
+    pub fn stall_watches(&self, matcher: &Matcher) -> usize {
+        self.shared.faults.inject(matcher, &Injected::Stall)
     }
 
     /// Cuts the matching watches that are open now; gives their number.
@@ -258,7 +292,7 @@ impl Faults {
     /// Takes back all faults that have not happened yet.
     pub fn clear(&self) {
         let mut plan = self.shared.faults.lock();
-        plan.answers.clear();
+        plan.requests.clear();
         plan.cuts.clear();
     }
 }
@@ -269,17 +303,27 @@ pub(crate) struct State(Mutex<Plan>);
 
 #[derive(Debug, Default)]
 struct Plan {
-    answers: Vec<AnswerFault>,
+    requests: Vec<RequestFault>,
     cuts: Vec<CutFault>,
     watches: Vec<Weak<WatchState>>,
 }
 
 #[derive(Debug)]
-struct AnswerFault {
+struct RequestFault {
     matcher: Matcher,
-    answer: Answer,
+    action: Action,
     skipped: usize,
     left: usize,
+}
+
+/// What happens to a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    Answer(Answer),
+    Delay(Duration),
+    Hang,
+    Lose,
+    Interfere(Value),
 }
 
 #[derive(Debug)]
@@ -296,28 +340,32 @@ pub(crate) enum Injected {
     Cut(Cut),
     /// This line is sent, and the stream ends.
     LastLine(Bytes),
+    /// Nothing is sent any more.
+    Stall,
 }
 
 impl State {
-    /// The answer that a fault has for this request.
-    pub(crate) fn answer_to(&self, request: &Request) -> Option<Reply> {
+    /// What is planned for this request, in the order in which it was set, up to what ends it.
+    pub(crate) fn actions_for(&self, request: &Request) -> Vec<Action> {
         let mut plan = self.lock();
-        if plan.answers.is_empty() {
-            return None;
+        if plan.requests.is_empty() {
+            return Vec::new();
         }
         let facts = request.facts();
-        let mut answer = None;
-        for fault in plan.answers.iter_mut().filter(|fault| fault.matcher.matches(&facts)) {
+        let mut actions = Vec::new();
+        for fault in plan.requests.iter_mut().filter(|fault| fault.matcher.matches(&facts)) {
             if fault.skipped > 0 {
                 fault.skipped -= 1;
-            } else {
-                fault.left -= 1;
-                answer = Some(fault.answer.to_reply());
+                continue;
+            }
+            fault.left -= 1;
+            actions.push(fault.action.clone());
+            if matches!(fault.action, Action::Answer(_) | Action::Hang) {
                 break;
             }
         }
-        plan.answers.retain(|fault| fault.left > 0);
-        answer
+        plan.requests.retain(|fault| fault.left > 0);
+        actions
     }
 
     /// Registers a watch that is about to open.

@@ -395,3 +395,54 @@ async fn a_cluster_can_serve_more_and_fewer_resources() {
     let stored = cluster.create("/apis/old.dev/v1beta1/relics", &relic).await.unwrap();
     assert_eq!(stored["spec"]["a"], 1);
 }
+
+/// D-225: the write is there, the answer is not.
+#[tokio::test(start_paused = true)]
+async fn an_answer_can_be_lost() {
+    let cluster = cluster().await;
+    cluster.faults().lose_answer(Matcher::any().verb("create").resource("widgets*"), 1);
+    cluster.create(COLLECTION, &widget("a")).await.unwrap_err();
+    assert_eq!(cluster.create(COLLECTION, &widget("a")).await.unwrap_err().reason(), "AlreadyExists");
+}
+
+/// D-224: late answers, and none at all.
+#[tokio::test(start_paused = true)]
+async fn requests_can_be_delayed_and_hang() {
+    let cluster = cluster().await;
+    cluster.faults().delay(Matcher::any().verb("list"), Duration::from_secs(3), 1);
+    let started = tokio::time::Instant::now();
+    cluster.list(COLLECTION).await.unwrap();
+    assert_eq!(started.elapsed(), Duration::from_secs(3));
+    cluster.faults().hang(Matcher::any().verb("list"), 1);
+    assert!(tokio::time::timeout(Duration::from_secs(3600), cluster.list(COLLECTION)).await.is_err());
+    cluster.list(COLLECTION).await.unwrap();
+}
+
+/// D-224: a stalled watch is silent until it is cut.
+#[tokio::test(start_paused = true)]
+async fn watches_can_stall() {
+    let cluster = cluster().await;
+    let mut watch = Watch::open(&cluster, &format!("{COLLECTION}?watch=true&allowWatchBookmarks=true")).await;
+    assert_eq!(cluster.faults().stall_watches(&Matcher::any().verb("watch")), 1);
+    cluster.create(COLLECTION, &widget("a")).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_secs(600), watch.next()).await.is_err());
+    cluster.faults().cut_watches(&Matcher::any(), Cut::Hard);
+    assert_eq!(watch.next().await, None);
+}
+
+/// D-227: somebody else writes between a read and a write.
+#[tokio::test(start_paused = true)]
+async fn another_writer_can_be_faster() {
+    let cluster = cluster().await;
+    let mut object = cluster.create(COLLECTION, &widget("a")).await.unwrap();
+    let updates = Matcher::any().verb("update").resource("widgets.test.dev");
+    cluster.faults().interfere(updates, json!({"metadata": {"labels": {"by": "another"}}}), 1);
+    object["spec"]["size"] = 5.into();
+    let path = format!("{COLLECTION}/a");
+    assert_eq!(cluster.replace(&path, &object).await.unwrap_err().reason(), "Conflict");
+    let object = cluster.get(&path).await.unwrap();
+    assert_eq!(
+        (&object["metadata"]["labels"]["by"], &object["spec"]["size"]),
+        (&json!("another"), &json!(1))
+    );
+}

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use futures_util::stream::{BoxStream, Stream as _, StreamExt as _};
 use http_body::{Frame, SizeHint};
 
-/// A stream was cut on purpose, by a fault; the connection breaks.
+/// A connection is broken on purpose, by a fault.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the stream was cut by a fault of the dev cluster")]
+#[error("the connection was broken by a fault of the dev cluster")]
 pub struct CutOff;
 
 /// The body of an answer.

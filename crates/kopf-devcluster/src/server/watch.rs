@@ -61,6 +61,7 @@ pub(crate) fn watch(
         caught_up: false,
         ended: false,
         breaks: false,
+        stalled: false,
         ends_at: Instant::now() + timeout(request, shared)?,
         bookmark_at: request
             .query
@@ -157,6 +158,8 @@ struct Watch {
     /// Whether the beginning is behind, so that falling back means a slow reader.
     caught_up: bool,
     ended: bool,
+    /// Nothing is sent until further notice.
+    stalled: bool,
     /// The end is not a clean one.
     breaks: bool,
     ends_at: Instant,
@@ -203,6 +206,10 @@ impl Watch {
             if let Some(injected) = self.faults.take().filter(|_| !self.ended) {
                 self.suffer(injected);
             }
+            if self.stalled {
+                self.wait_stalled().await;
+                continue;
+            }
             if let Some(line) = self.lines.pop_front() {
                 self.faults.count_event();
                 return Some(Ok(line));
@@ -225,7 +232,12 @@ impl Watch {
             Injected::Cut(Cut::Hard) => self.lines.clear(),
             Injected::Cut(Cut::HalfLine) => self.lines = VecDeque::from([Bytes::from_static(HALF_A_LINE)]),
             Injected::LastLine(line) => self.lines = VecDeque::from([line]),
+            Injected::Stall => {
+                self.stalled = true;
+                return;
+            }
         }
+        self.stalled = false;
         self.ended = true;
     }
 
@@ -266,6 +278,19 @@ impl Watch {
             self.served = served;
         }
         self.registry = registry;
+    }
+
+    /// Until a fault ends the stall, or it is time for the end, which is not told.
+    async fn wait_stalled(&mut self) {
+        tokio::select! {
+            biased;
+            () = self.closing.cancelled() => {}
+            () = self.faults.signalled() => return,
+            () = sleep_until(self.ends_at) => {}
+        }
+        self.lines.clear();
+        self.ended = true;
+        self.stalled = false;
     }
 
     /// Until something has happened, or it is time for a bookmark or the end.
