@@ -326,7 +326,7 @@ impl Player {
     }
 
     fn finish(&mut self, call: &Call, behaviour: &Behaviour) {
-        let Run { outcome, patch, subrefs, traces } =
+        let Run { outcome, patch, subrefs, traces, .. } =
             self.scripts.run(call, behaviour, &self.plan.clone(), self.now);
         for trace in traces {
             match trace {

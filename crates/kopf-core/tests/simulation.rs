@@ -24,17 +24,18 @@ use kopf_core::{
     cause::Cause,
     error::ErrorInfo,
     filter::Predicate,
-    handler::{Handler, Trigger},
+    handler::{Handler, HandlerId, Trigger},
     lifecycle::Builtin,
     log::{Ending, Line, Log},
     machine::{Answer, Call, Input, Machine, Output, PatchBody, Request},
     object::Object,
+    patch::Patch,
     plan::Plan,
     reason::{EventType, Reason},
     resource::Resource,
     select,
     settings::Settings,
-    storage::{AnnotationsDiffBaseStorage, SmartProgressStorage},
+    storage::{AnnotationsDiffBaseStorage, ProgressStorage, RawRecord, SmartProgressStorage},
 };
 use serde_json::{Map, Value, json};
 use simulated::{
@@ -404,13 +405,17 @@ impl World {
     fn call(&mut self, call: &Call) {
         let behaviour = self.scripts.next(call);
         self.begin(call);
-        let Run { outcome, patch, subrefs, traces } =
+        let Run { outcome, patch, subrefs, is_lost, traces } =
             self.scripts.run(call, &behaviour, &self.plan.clone(), self.now);
+        let ended = self.ended.len();
         for trace in traces {
             match trace {
                 Trace::Call(_, call) => self.begin(&call),
                 Trace::Log(log) => self.read(&log),
             }
+        }
+        if is_lost {
+            self.ended.truncate(ended);
         }
         let duration =
             if self.random.chance(30) { self.random.millis(SignedDuration::from_secs(4)) } else { MOMENT };
@@ -621,7 +626,11 @@ fn random_plan(random: &mut Random, mut handlers: Vec<Arc<Handler>>, is_calm: &A
         }),
         extra_fields: handlers.iter().filter_map(|handler| handler.field().cloned()).collect(),
         handlers,
-        progress: Arc::new(SmartProgressStorage::default()),
+        progress: if random.chance(25) {
+            Arc::new(FlakyStorage(SmartProgressStorage::default(), Flaky::new(random, is_calm)))
+        } else {
+            Arc::new(SmartProgressStorage::default())
+        },
         diff_base: Arc::new(AnnotationsDiffBaseStorage::default()),
         lifecycle: Arc::new(*random.choose(&lifecycles)),
         settings: Arc::new(settings),
@@ -717,11 +726,70 @@ struct Flaky {
     is_calm: Arc<AtomicBool>,
 }
 
+impl Flaky {
+    fn new(random: &mut Random, is_calm: &Arc<AtomicBool>) -> Self {
+        Self { calls: AtomicU64::new(random.next()), is_calm: is_calm.clone() }
+    }
+
+    fn may_fail(&self, one_in: u64) -> Result<(), ErrorInfo> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        let fails = Random(call).below(one_in) == 0 && !self.is_calm.load(Ordering::Relaxed);
+        if fails { Err(ErrorInfo::new("flaky")) } else { Ok(()) }
+    }
+}
+
 impl Predicate for Flaky {
     fn test(&self, _: Option<&Value>, _: &Cause) -> Result<bool, ErrorInfo> {
-        let call = self.calls.fetch_add(1, Ordering::Relaxed);
-        let fails = Random(call).below(10) == 0 && !self.is_calm.load(Ordering::Relaxed);
-        if fails { Err(ErrorInfo::new("flaky")) } else { Ok(true) }
+        self.may_fail(10).map(|()| true)
+    }
+}
+
+/// A storage that fails now and then.
+#[derive(Debug)]
+struct FlakyStorage(SmartProgressStorage, Flaky);
+
+impl ProgressStorage for FlakyStorage {
+    fn fetch(&self, id: &HandlerId, object: &Object) -> Result<Option<RawRecord>, ErrorInfo> {
+        self.1.may_fail(100)?;
+        self.0.fetch(id, object)
+    }
+
+    fn store(
+        &self,
+        id: &HandlerId,
+        record: &RawRecord,
+        object: &Object,
+        patch: &mut Patch,
+    ) -> Result<(), ErrorInfo> {
+        self.1.may_fail(10)?;
+        self.0.store(id, record, object, patch)
+    }
+
+    fn purge(&self, id: &HandlerId, object: &Object, patch: &mut Patch) -> Result<(), ErrorInfo> {
+        self.1.may_fail(10)?;
+        self.0.purge(id, object, patch)
+    }
+
+    fn touch(&self, object: &Object, patch: &mut Patch, value: Option<&str>) -> Result<(), ErrorInfo> {
+        self.1.may_fail(10)?;
+        self.0.touch(object, patch, value)
+    }
+
+    fn clear(&self, essence: Value) -> Result<Value, ErrorInfo> {
+        self.0.clear(essence)
+    }
+
+    fn fetch_cycle(&self, object: &Object) -> Result<Option<Value>, ErrorInfo> {
+        self.1.may_fail(20)?;
+        self.0.fetch_cycle(object)
+    }
+
+    fn store_cycle(&self, essence: &Value, object: &Object, patch: &mut Patch) -> Result<(), ErrorInfo> {
+        self.0.store_cycle(essence, object, patch)
+    }
+
+    fn purge_cycle(&self, object: &Object, patch: &mut Patch) -> Result<(), ErrorInfo> {
+        self.0.purge_cycle(object, patch)
     }
 }
 

@@ -57,8 +57,7 @@ impl Machine {
         has_finished: bool,
         plan: &Plan,
     ) -> Result<(), ErrorInfo> {
-        // Only these causes end with a new essence to be handled from then on.
-        if !has_finished || !matches!(cause.reason, Some(Reason::Create | Reason::Update)) {
+        if !has_finished || !ends_with_essence(cause.reason) {
             return Ok(());
         }
         let is_kept = kept_essence(cause, state, cycle, plan)?.is_some();
@@ -106,4 +105,10 @@ fn kept_essence(
 /// Whether the essence differs from what is stored as handled: also where a diff shows nothing (W-DFF-003).
 fn is_restored(cause: &Cause, essence: &Value) -> bool {
     cause.old.as_ref().is_none_or(|old| !python_eq(old, essence))
+}
+
+/// Whether a cause ends with a new essence to be handled from then on. A deletion ends with the object, a resumption with what
+/// was there before.
+pub(super) fn ends_with_essence(reason: Option<Reason>) -> bool {
+    matches!(reason, Some(Reason::Create | Reason::Update))
 }

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{
     Call, CallId, Machine, Output, Post, Turn,
-    changes::deliver,
-    completion::give_up_cycle,
+    changes::{CycleEssence, deliver},
+    completion::{ends_with_essence, give_up_cycle},
     intake::Finished,
     phase::{Cycle, Phase, Progress, Running},
 };
@@ -58,6 +58,14 @@ impl Handling {
         if self.has_run {
             let changed = self.state.changed(&*plan.progress);
             self.cycle.changes.records.extend(changed.map(|(id, record)| (id.clone(), Some(record))));
+            for (id, result) in &self.results {
+                deliver(id, result, &mut self.cycle.patch.merge);
+            }
+        }
+        // What those have seen that have finished now; if others had before, theirs is kept already (DEC-2).
+        let seen = self.cause.new.clone().filter(|_| self.has_finished && !self.state.had_finished());
+        if let Some(seen) = seen.filter(|_| ends_with_essence(self.cause.reason)) {
+            self.cycle.changes.cycle = CycleEssence::Stored(seen);
         }
         self.cycle
     }

@@ -60,6 +60,8 @@ pub(crate) struct Run {
     pub(crate) outcome: Outcome,
     pub(crate) patch: Patch,
     pub(crate) subrefs: Vec<HandlerId>,
+    /// The subcycle has failed: what its handlers have achieved is lost.
+    pub(crate) is_lost: bool,
     /// What was logged and called in it.
     pub(crate) traces: Vec<Trace>,
 }
@@ -124,7 +126,7 @@ impl Scripts {
             Some(raises) => raised(raises),
             None => Outcome::Succeeded(behaviour.returns.clone()),
         };
-        let mut run = Run { outcome, patch, subrefs: Vec::new(), traces: Vec::new() };
+        let mut run = Run { outcome, patch, subrefs: Vec::new(), is_lost: false, traces: Vec::new() };
         if !behaviour.subhandlers.is_empty() && matches!(run.outcome, Outcome::Succeeded(_)) {
             self.run_children(call, &behaviour.subhandlers, plan, now, &mut run);
         }
@@ -150,25 +152,42 @@ impl Scripts {
                 Arc::new(handler(id.as_str(), function, trigger, &script.options))
             })
             .collect();
-        let patch = std::mem::take(&mut run.patch);
-        let mut subcycle = Subcycle::open(plan.clone(), parent.cause.clone(), &children, patch, now).unwrap();
+        // What the subcycle itself raises is an error of the parent.
+        if let Err(error) = self.drive(parent, &children, plan, now, run) {
+            run.outcome = Outcome::Arbitrary(error);
+            run.is_lost = true;
+        }
+    }
+
+    fn drive(
+        &mut self,
+        parent: &Call,
+        children: &[Arc<Handler>],
+        plan: &Arc<Plan>,
+        now: Timestamp,
+        run: &mut Run,
+    ) -> Result<(), ErrorInfo> {
+        let mut subcycle =
+            Subcycle::open(plan.clone(), parent.cause.clone(), children, run.patch.clone(), now)?;
         loop {
-            let step = subcycle.next(now).unwrap();
+            let step = subcycle.next(now)?;
             run.traces.extend(step.logs.into_iter().map(Trace::Log));
             let Some(call) = step.call else { break };
             let behaviour = self.next(&call);
             run.traces.push(Trace::Call(self.id(&call), call.clone()));
             let child = self.run(&call, &behaviour, plan, now);
             run.traces.extend(child.traces);
+            run.is_lost |= child.is_lost;
             let logs = subcycle.finished(call.id, child.outcome, child.patch, child.subrefs, now);
             run.traces.extend(logs.into_iter().map(Trace::Log));
         }
-        let closed = subcycle.close(now).unwrap();
+        let closed = subcycle.close(now)?;
         run.patch = closed.patch;
         run.subrefs = closed.subrefs;
         if let Some(delay) = closed.unfinished {
             run.outcome = Outcome::Unfinished(Some(delay));
         }
+        Ok(())
     }
 
     fn add(&mut self, script: Script) -> u64 {
