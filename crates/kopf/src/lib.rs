@@ -1,5 +1,10 @@
 #![doc = include_str!("guide.md")]
 
+/// Compiles the examples of the front page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 mod activity;
 mod attempt;
 mod cause;

@@ -29,6 +29,15 @@ pub struct Program {
 }
 
 /// What a function under `#[kopf::main]` may return.
+///
+/// ```no_run
+/// # use kopf::prelude::*;
+/// #[kopf::main]
+/// async fn main() -> Result<Operator> {
+///     let token = std::fs::read_to_string("token")?;
+///     Ok(Operator::new().with(token))
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an operator",
     label = "not an operator",
