@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, atomic::AtomicU64};
 
+use kopf_core::error::ErrorInfo;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -27,22 +28,43 @@ pub(crate) async fn run(operator: Operator, stop: CancellationToken) -> Result<(
     };
     let logger = Logger::new(&operator.door, logger::RUNNING);
     logger.debug(format_args!("Starting {}.", operator.user_agent.replacen("kopf/", "Kopf ", 1)));
-    tokio::select! {
-        started = activities.run(Activity::Startup) => started?,
+    let started = tokio::select! {
+        started = activities.run(Activity::Startup) => started,
         () = stop.cancelled() => {
             logger.warning("Startup activity is only partially executed due to cancellation.");
             return Ok(());
         }
     };
+    if let Err(error) = started {
+        log_failure(&logger, &error);
+        return Err(error);
+    }
     operator.door.ready();
     let served = serve(operator, &activities, stop).await;
     if let Err(error) = &served {
-        logger.error(format_args!("The operator is stopping: {}", chain(error)));
+        log_failure(&logger, error);
     }
     logger.debug("Root tasks are stopped: finishing normally; tasks left: set()");
     let cleaned = activities.run(Activity::Cleanup).await;
+    if let Err(error) = &cleaned {
+        log_failure(&logger, error);
+    }
     logger.debug("Hung tasks stopping is skipped: no tasks given.");
     served.and(cleaned.map(drop))
+}
+
+/// Says what has failed, by the names that upstream's tasks have (W-PRC-005, W-PRC-017, W-PRC-018).
+fn log_failure(logger: &Logger, error: &RunError) {
+    let (task, info) = match error {
+        RunError::Activity { activity: "authentication", first } => ("Credentials retriever", first.clone()),
+        RunError::Activity { first, .. } => ("Startup/cleanup activities", first.clone()),
+        RunError::Login(_) => ("Credentials retriever", ErrorInfo::new(chain(error))),
+        RunError::Api { .. } | RunError::Plugin(_) => ("Resource observer", ErrorInfo::new(chain(error))),
+        RunError::Watch(_) | RunError::Worker(_) => {
+            ("Multidimensional multitasker", ErrorInfo::new(chain(error)))
+        }
+    };
+    logger.exception(format_args!("{task} has failed: {}", chain(error)), info);
 }
 
 /// Everything between the startup and the cleanup activities.

@@ -71,6 +71,7 @@ async fn an_operator_ends_if_its_startup_fails() {
     assert_eq!(error.to_string(), "One or more handlers failed.");
     assert!(matches!(error, RunError::Activity { activity: "startup", first } if first.text == "broken"));
     assert!(script.seen_of("end").is_empty() && requests.all().is_empty() && !script.is_ready());
+    script.line("Error Startup/cleanup activities has failed: One or more handlers failed.").await;
 }
 
 /// W-PRC-019: a stop during the startup.
@@ -318,8 +319,11 @@ async fn a_defect_ends_the_operator_with_a_clear_error() {
 async fn a_missing_kubeconfig_is_a_clear_error() {
     let mut setup = Setup::new();
     setup.operator.connection = Connection::Kubeconfig(vec!["/no/such/kubeconfig".into()]);
-    let error = setup.run_as_is(common::Requests::default()).end().await.unwrap_err();
+    let running = setup.run_as_is(common::Requests::default());
+    let script = running.script.clone();
+    let error = running.end().await.unwrap_err();
     let RunError::Login(error) = error else { panic!("{error:?}") };
+    script.line("Credentials retriever has failed: cannot log in to the cluster: cannot read /no/such").await;
     assert!(error.to_string().starts_with("cannot read /no/such/kubeconfig: "), "{error}");
 }
 

@@ -51,6 +51,9 @@ pub(crate) type Connector = Arc<dyn Fn(Option<Duration>) -> kube::Client + Send 
 /// # Errors
 /// For a field that has no meaning, and a file that cannot be read.
 pub(crate) fn connector(info: &ConnectionInfo, user_agent: &str) -> Result<Connector, LoginError> {
+    // Some other library of the process may bring another provider: then rustls does not guess. An error means that one is
+    // installed already, which is just as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let config = config(info, user_agent)?;
     let server_name = info.tls_server_name.clone().map(TryInto::try_into).transpose();
     let parts = Parts {
@@ -152,7 +155,14 @@ fn config(info: &ConnectionInfo, user_agent: &str) -> Result<kube::Config, Login
     if url.is_empty() {
         return Err(LoginError::field("server", "it is not set, expected the URL of the API server"));
     }
-    let mut config = kube::Config::new(url.parse().map_err(|error| LoginError::field("server", error))?);
+    let url: Uri = url.parse().map_err(|error| LoginError::field("server", error))?;
+    if !matches!(url.scheme_str(), Some("http" | "https")) {
+        return Err(LoginError::field(
+            "server",
+            format!("{url} has no scheme, expected https:// or http://"),
+        ));
+    }
+    let mut config = kube::Config::new(url);
     config.default_retry = false;
     config.default_namespace = info.default_namespace.clone().unwrap_or_else(|| "default".into());
     config.accept_invalid_certs = info.insecure.unwrap_or(false);
@@ -306,6 +316,10 @@ mod tests {
         };
         let good = ConnectionInfo { server: "https://h:1".into(), ..ConnectionInfo::default() };
         check(ConnectionInfo::default(), "server");
+        check(
+            ConnectionInfo { server: "h:6443".into(), ..ConnectionInfo::default() },
+            "h:6443 has no scheme",
+        );
         check(ConnectionInfo { ca_data: Some("Q0E=".into()), ..good.clone() }, "ca");
         check(ConnectionInfo { ca_path: Some("/no/such".into()), ..good.clone() }, "/no/such");
         check(ConnectionInfo { proxy_url: Some("ftp://p:1".into()), ..good.clone() }, "proxy_url");
