@@ -24,4 +24,6 @@ pub(crate) mod set;
 pub(crate) mod view;
 
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod golden;
