@@ -7,14 +7,16 @@ import hashlib
 import json
 import logging
 import pickle
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pydantic
 import pytest
-from helpers import Api, Calls, Logs, RunningOperator, example, has_status, is_handled
+from helpers import CRD, EXAMPLES, PATIENCE, Api, Calls, Logs, RunningOperator, example, has_status, is_handled
 
 import kopf
+from kopf.testing import DevCluster
 
 MakeOperator = Callable[..., RunningOperator]
 
@@ -441,3 +443,126 @@ def test_the_official_client_works_in_handlers(
         api.create(example())
         meta = calls.next()
     assert (meta.name, meta.owner_references[0].kind) == ("child", "KopfExample")
+
+
+def test_definitions_are_created_in_startup_handlers(
+    kopf_cluster: DevCluster, operator: MakeOperator, calls: Calls
+) -> None:
+    """CRDs are created in on.startup, and watched in a second."""
+
+    @kopf.on.startup()
+    def start(**_: Any) -> None:
+        kopf_cluster.apply(CRD)
+
+    @kopf.on.create("kex")
+    def fn(name: str, **_: Any) -> None:
+        calls.put(name)
+
+    with operator():
+        Api(kopf_cluster.url).create(example())
+        assert calls.next() == "one"
+
+
+def test_a_pattern_of_namespaces_for_all(api: Api, operator: MakeOperator, calls: Calls) -> None:
+    """`--namespace=*`."""
+
+    @kopf.on.create("kex")
+    def fn(namespace: str, **_: Any) -> None:
+        calls.put(namespace)
+
+    with operator(clusterwide=False, namespaces=["*"]):
+        api.create(example())
+        assert calls.next() == "default"
+        api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "later"}}, "/api/v1/namespaces")
+        api.create(example(), EXAMPLES.replace("default", "later"))
+        assert calls.next() == "later"
+
+
+def test_scanning_may_be_disabled(api: Api, operator: MakeOperator, calls: Calls) -> None:
+    """`settings.scanning.disabled = True`."""
+    settings = kopf.OperatorSettings()
+    settings.scanning.disabled = True
+
+    @kopf.on.create("kex")
+    def fn(name: str, **_: Any) -> None:
+        calls.put(name)
+
+    with operator(settings=settings):
+        api.create(example())
+        assert calls.next() == "one"
+
+
+def test_storages_in_the_status(api: Api, operator: MakeOperator, calls: Calls) -> None:
+    """`StatusDiffBaseStorage(field='status.diffBase')`, `StatusProgressStorage(field='status.kopf.progress')`."""
+    settings = kopf.OperatorSettings()
+    settings.persistence.diffbase_storage = kopf.StatusDiffBaseStorage(
+        field="status.diffBase", ignored_fields=["spec.ignored"]
+    )
+    settings.persistence.progress_storage = kopf.StatusProgressStorage(field="status.kopf.progress")
+
+    @kopf.on.create("kex", id="fn")
+    @kopf.on.update("kex", id="fn")
+    def fn(retry: int, reason: Any, **_: Any) -> None:
+        calls.put((str(reason), retry))
+        if not retry:
+            raise kopf.TemporaryError("again", delay=0)
+
+    def is_stored(x: int) -> Any:
+        return lambda obj: f'"x":{x}' in ((obj or {}).get("status") or {}).get("diffBase", "")
+
+    with operator(settings=settings):
+        api.create(example(spec={"x": 1, "ignored": 1}))
+        obj = api.wait(is_stored(1))
+        assert not obj["status"].get("kopf", {}).get("progress")
+        assert not obj["metadata"].get("annotations")
+        api.patch({"spec": {"ignored": 2}})
+        api.patch({"spec": {"x": 2}})
+        api.wait(is_stored(2))
+    assert calls.all() == [("create", 0), ("create", 1), ("update", 0), ("update", 1)]
+
+
+def test_results_are_read_back_by_other_handlers(api: Api, operator: MakeOperator, calls: Calls) -> None:
+    """`status.{handler_id}.*`."""
+
+    @kopf.on.create("kex", id="create_fn")
+    def create_fn(**_: Any) -> Any:
+        return {"size": 5}
+
+    @kopf.on.update("kex")
+    def update_fn(status: Any, **_: Any) -> None:
+        calls.put(status["create_fn"]["size"])
+
+    with operator():
+        api.create(example())
+        api.wait(has_status("create_fn"))
+        api.patch({"spec": {"x": 1}})
+        assert calls.next() == 5
+
+
+def test_operators_run_in_uvloop(api: Api, registry: kopf.OperatorRegistry, calls: Calls) -> None:
+    """`uvloop.run(kopf.operator(...))` in a thread; flags of threading. A-EMB-030."""
+    import uvloop
+
+    ready, stop = threading.Event(), threading.Event()
+
+    @kopf.on.create("kex")
+    async def fn(**_: Any) -> None:
+        calls.put(type(asyncio.get_running_loop()).__module__)
+
+    @kopf.on.create("kex")
+    def sync(**_: Any) -> None:
+        calls.put("sync")
+
+    thread = threading.Thread(
+        target=lambda: uvloop.run(kopf.operator(registry=registry, clusterwide=True, ready_flag=ready, stop_flag=stop))
+    )
+    thread.start()
+    try:
+        assert ready.wait(PATIENCE)
+        api.create(example())
+        assert {calls.next(), calls.next()} == {"uvloop", "sync"}
+        api.wait(is_handled)
+    finally:
+        stop.set()
+        thread.join(PATIENCE)
+    assert not thread.is_alive()
