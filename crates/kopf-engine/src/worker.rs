@@ -85,11 +85,13 @@ impl Worker {
                 }
                 Next::Retire => {
                     self.permit = None;
+                    // Nothing is under way that could ever wake it: only at the stop that is as it should be.
+                    if !self.stopping && self.life.as_ref().is_some_and(|life| !life.machine.accepts_events())
+                    {
+                        return self.fail("an object waits for nothing");
+                    }
                     match self.objects.retire(&self.key, self.life.take()) {
                         Ok(()) => return,
-                        Err(Some(life)) if !life.machine.accepts_events() => {
-                            return self.fail("an object waits for nothing");
-                        }
                         Err(life) => self.life = life,
                     }
                 }
