@@ -13,6 +13,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "kopf-rs"
 KUBECTL_VERSION = "1.37.2"
+COMPILER = "1.95"  # whose messages crates/kopf/tests/ui holds
 
 timings: list[tuple[str, float, bool]] = []
 not_run: list[str] = []
@@ -78,6 +79,15 @@ def main() -> int:
         started,
     )
 
+    if compiler_version() == COMPILER:
+        started = time.monotonic()
+        messages = run("cargo", "test", "-p", "kopf", "--locked", "--quiet", "--test", "ui", "--", "--ignored")
+        part("messages of the compiler", messages, started)
+    else:
+        not_run.append(
+            f"the messages of the compiler: they are judged with Rust {COMPILER}, this is {compiler_version()}"
+        )
+
     for number, python in enumerate(reversed(pythons), start=1):
         venv = ".venv" if number == len(pythons) else f".venv-{python_version(python)}"
         started = time.monotonic()
@@ -111,6 +121,12 @@ def main() -> int:
     for reason in not_run:
         print(f"  - {reason}")
     return 0 if all(passed for _, _, passed in timings) else 1
+
+
+def compiler_version() -> str:
+    """The compiler's version as in `1.95`."""
+    words = subprocess.run(["rustc", "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    return ".".join(words[1].split(".")[:2])
 
 
 def python_version(python: str) -> str:
