@@ -82,7 +82,11 @@ pub(super) fn give_up_cycle(cycle: &mut Cycle, cause: &Cause, turn: Turn<'_>) ->
         let ids = state.ids();
         if is_known || !ids.is_empty() {
             cycle.changes.purge(ids);
-            cycle.changes.handled = unseen;
+        }
+        if let (Some(unseen), Some(present)) = (unseen, &cause.new) {
+            // In exchange: if the object changes again before the update is handled, the others have to hear of that.
+            cycle.changes.cycle = CycleEssence::Stored(present.clone());
+            cycle.changes.handled = Some(unseen);
         }
     }
     Ok(is_update)

@@ -362,7 +362,7 @@ fn a_finished_handler_hears_of_the_way_back() {
     let expected = json!({"metadata": {"annotations": {
         "kopf.zalando.org/a": null,
         "kopf.zalando.org/b": null,
-        "kopf.zalando.org/cycle-configuration": null,
+        "kopf.zalando.org/cycle-configuration": HANDLED,
         "kopf.zalando.org/last-handled-configuration": "{\"spec\":{\"f\":2}}\n",
     }}});
     assert_eq!(outputs.body(), expected);

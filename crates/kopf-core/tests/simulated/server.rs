@@ -43,11 +43,6 @@ impl Server {
         self.object.clone().map(Object::new)
     }
 
-    /// The version of the last change.
-    pub(crate) fn version(&self) -> u64 {
-        self.version
-    }
-
     pub(crate) fn create(&mut self, object: Value) -> Event {
         self.creations += 1;
         self.version += 1;
