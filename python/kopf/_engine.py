@@ -19,6 +19,10 @@ __all__ = ["Host", "execute", "host"]
 
 objects = logging.getLogger("kopf.objects")
 
+_WHERE_CLUSTERS_ARE = (
+    "The cluster is the one of the current context in the file that KUBECONFIG names, or in ~/.kube/config; in a pod, that of "
+    "its service account. What was tried, and why it failed, is logged above. Without a cluster at hand, try `kopf dev`."
+)
 _BUILTIN_LIFECYCLES = ("all_at_once", "one_by_one", "randomized", "shuffled", "asap")
 
 
@@ -103,6 +107,8 @@ class Host:
         classes = {"activity": _errors.ActivityError, "login": kopf.LoginError}
         error = classes.get(kind, RuntimeError)(message)
         error.__cause__ = cause
+        if kind == "login":
+            error.add_note(_WHERE_CLUSTERS_ARE)
         return error
 
     async def run_parent(self, invocation: _native.Invocation, awaitable: Any) -> Any:

@@ -57,3 +57,16 @@ def test_decorators_that_are_not_there_yet_say_so(file: pathlib.Path) -> None:
 def test_debugging_shows_all_frames(file: pathlib.Path) -> None:
     file.write_text("import kopf\n1 / 0\n")
     assert "click" in run(file, "--debug")
+
+
+def test_a_missing_kubeconfig_is_named_and_the_way_out_told(
+    file: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W-AUT-006."""
+    monkeypatch.setenv("KUBECONFIG", str(file.with_name("absent")))
+    file.write_text("")
+    shown = run(file)
+    assert "absent" in shown
+    *_, error, hint = shown.splitlines()
+    assert "LoginError: cannot log in to the cluster: Ran out of valid credentials." in error
+    assert hint.startswith("The cluster is the one of the current context in the file that KUBECONFIG names")
