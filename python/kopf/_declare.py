@@ -1,14 +1,22 @@
 """Checks of what decorators are given, before it becomes a declaration."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from kopf import _fields
 from kopf._enums import Presence
 from kopf._functions import function_id, reject_async
 from kopf._typing import FieldPath, FieldSpec, HandlerId
 
-__all__ = ["criteria", "make_id"]
+__all__ = ["Decorator", "criteria", "make_id"]
+
+Fn = TypeVar("Fn", bound=Callable[..., Any])
+
+
+class Decorator(Protocol):
+    """Gives back the very function that it was applied to, so that its type stays."""
+
+    def __call__(self, fn: Fn, /) -> Fn: ...
 
 
 def make_id(

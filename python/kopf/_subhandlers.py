@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from kopf import _functions
-from kopf._declare import criteria, make_id
+from kopf._declare import Decorator, criteria, make_id
 from kopf._enums import ErrorsMode
 from kopf._handlers import ChangingDeclaration, Declaration
 from kopf._native import Invocation, current_invocation
@@ -31,7 +31,7 @@ def subhandler(
     value: Any = None,
     old: Any = None,
     new: Any = None,
-) -> Callable[[Fn], Fn]:
+) -> Decorator:
     """Makes the function a sub-handler of the handler that is running now.
 
     Raises:

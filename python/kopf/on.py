@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, NoReturn, TypeVar, cast
 
 from kopf import _functions, _subhandlers
-from kopf._declare import criteria, make_id
+from kopf._declare import Decorator, criteria, make_id
 from kopf._enums import ErrorsMode
 from kopf._handlers import Activity, ActivityDeclaration, ChangingDeclaration, Trigger, WatchingDeclaration
 from kopf._pending import Pending
@@ -45,7 +45,6 @@ __all__ = [
 
 Fn = TypeVar("Fn", bound=Callable[..., Any])
 Factory = TypeVar("Factory", bound=Callable[..., Any])
-Decorator = Callable[[Fn], Fn]
 Name = str | Marker | ResourceFn
 Criteria = Mapping[str, Any]
 
@@ -79,7 +78,7 @@ def startup(
     retries: int | None = None,
     backoff: float | None = None,
     registry: OperatorRegistry | None = None,
-) -> Decorator[Fn]:
+) -> Decorator:
     """Runs the function when the operator starts, before anything of the cluster is read."""
     options = {"param": param, "errors": errors, "timeout": timeout, "retries": retries, "backoff": backoff}
     return _activity("startup", id, registry, options)
@@ -95,7 +94,7 @@ def cleanup(
     retries: int | None = None,
     backoff: float | None = None,
     registry: OperatorRegistry | None = None,
-) -> Decorator[Fn]:
+) -> Decorator:
     """Runs the function when the operator stops, after everything else has ended."""
     options = {"param": param, "errors": errors, "timeout": timeout, "retries": retries, "backoff": backoff}
     return _activity("cleanup", id, registry, options)
@@ -111,7 +110,7 @@ def login(
     retries: int | None = None,
     backoff: float | None = None,
     registry: OperatorRegistry | None = None,
-) -> Decorator[Fn]:
+) -> Decorator:
     """Gets credentials from the function. Not available yet."""
     _not_available("on.login", "credentials come from the kubeconfig, or from the service account of the pod")
 
@@ -126,7 +125,7 @@ def probe(
     retries: int | None = None,
     backoff: float | None = None,
     registry: OperatorRegistry | None = None,
-) -> Decorator[Fn]:
+) -> Decorator:
     """Gets values for the liveness endpoint from the function. Not available yet."""
     _not_available("on.probe", "there is no liveness endpoint")
 
@@ -155,7 +154,7 @@ def event(
     field: FieldSpec = None,
     value: Any = None,
     registry: OperatorRegistry | None = None,
-) -> Decorator[Fn]:
+) -> Decorator:
     """Runs the function on every watch event of the objects, without any memory in the objects."""
     return _resource("event", locals())
 
@@ -188,7 +187,7 @@ def create(
     field: FieldSpec = None,
     value: Any = None,
     registry: OperatorRegistry | None = None,
-) -> Decorator[Fn]:
+) -> Decorator:
     """Runs the function once for every object that has not been handled yet."""
     return _resource("create", locals())
 
@@ -223,7 +222,7 @@ def update(
     old: Any = None,
     new: Any = None,
     registry: OperatorRegistry | None = None,
-) -> Decorator[Fn]:
+) -> Decorator:
     """Runs the function once for every change of an object; with `field=`, for changes of the field."""
     return _resource("update", locals())
 
@@ -257,7 +256,7 @@ def delete(
     field: FieldSpec = None,
     value: Any = None,
     registry: OperatorRegistry | None = None,
-) -> Decorator[Fn]:
+) -> Decorator:
     """Runs the function once before an object is gone. Unless `optional=True`, a finalizer holds the object until then."""
     return _resource("delete", locals())
 
@@ -291,7 +290,7 @@ def resume(
     field: FieldSpec = None,
     value: Any = None,
     registry: OperatorRegistry | None = None,
-) -> Decorator[Fn]:
+) -> Decorator:
     """Runs the function once per start of the operator for every object that was handled before."""
     return _resource("resume", locals())
 
@@ -326,7 +325,7 @@ def field(
     old: Any = None,
     new: Any = None,
     registry: OperatorRegistry | None = None,
-) -> Decorator[Fn]:
+) -> Decorator:
     """Runs the function once for every change of a field, also when the object appears or is deleted with one."""
     return _resource("field", locals())
 
@@ -361,7 +360,7 @@ def validate(
     field: FieldSpec = None,
     value: Any = None,
     registry: OperatorRegistry | None = None,
-) -> Decorator[Fn]:
+) -> Decorator:
     """Checks objects before they are stored. Not available yet."""
     _not_available("on.validate", "there are no admission webhooks")
 
@@ -396,7 +395,7 @@ def mutate(
     field: FieldSpec = None,
     value: Any = None,
     registry: OperatorRegistry | None = None,
-) -> Decorator[Fn]:
+) -> Decorator:
     """Changes objects before they are stored. Not available yet."""
     _not_available("on.mutate", "there are no admission webhooks")
 
@@ -429,7 +428,7 @@ def index(
     field: FieldSpec = None,
     value: Any = None,
     registry: OperatorRegistry | None = None,
-) -> Decorator[Fn]:
+) -> Decorator:
     """Keeps what the function returns in an index in memory. Not available yet."""
     _not_available("index", "there are no indices")
 
@@ -466,7 +465,7 @@ def daemon(
     field: FieldSpec = None,
     value: Any = None,
     registry: OperatorRegistry | None = None,
-) -> Decorator[Fn]:
+) -> Decorator:
     """Runs the function in the background as long as the object exists. Not available yet."""
     _not_available("daemon", "there are no background handlers")
 
@@ -503,7 +502,7 @@ def timer(
     field: FieldSpec = None,
     value: Any = None,
     registry: OperatorRegistry | None = None,
-) -> Decorator[Fn]:
+) -> Decorator:
     """Runs the function regularly as long as the object exists. Not available yet."""
     _not_available("timer", "there are no background handlers")
 
@@ -517,7 +516,7 @@ _FILTERS = ("labels", "annotations", "when", "field", "value", "old", "new")
 
 def _activity(
     activity: Activity, id: str | None, registry: OperatorRegistry | None, options: dict[str, Any]
-) -> Decorator[Fn]:
+) -> Decorator:
     def decorator(fn: Fn) -> Fn:
         target = get_default_registry() if registry is None else registry
         _functions.warn_without_kwargs(fn)
@@ -527,7 +526,7 @@ def _activity(
     return decorator
 
 
-def _resource(trigger: Trigger | Literal["event"], given: dict[str, Any]) -> Decorator[Fn]:
+def _resource(trigger: Trigger | Literal["event"], given: dict[str, Any]) -> Decorator:
     """The decorator for the arguments of one of the factories above; they are checked when it is applied (A-DEC-002)."""
     args = _without_trailing_nones([given[name] for name in _POSITIONAL])
     pending = Pending(f"on.{trigger}", args[0]) if len(args) == 1 and callable(args[0]) else None

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 import kopf
 import kopf.cli
-from kopf import _running
+from kopf import _dev, _running
 from kopf._version import __version__
 
 
@@ -211,6 +211,32 @@ def test_development_needs_files() -> None:
     result = invoke("dev")
     assert result.exit_code == 2
     assert "kopf dev handlers.py" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        ([], ["--log-format=full", "--all-namespaces"]),
+        (
+            ["-n", "a", "-n", "b", "-v", "--log-format=plain", "--log-refkey=r", "--no-log-prefix", "-m", "x"],
+            [
+                *("--verbose", "--log-format=plain", "--log-refkey=r", "--no-log-prefix"),
+                *("--namespace=a", "--namespace=b", "--module=x"),
+            ],
+        ),
+        (["--log-prefix"], ["--log-format=full", "--log-prefix", "--all-namespaces"]),
+    ],
+)
+def test_options_of_development_are_passed_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, options: list[str], arguments: list[str]
+) -> None:
+    runs: list[Any] = []
+    monkeypatch.setattr(_dev, "run", lambda *args, **kwargs: runs.append((args, kwargs)) or 0)
+    file = tmp_path / "handlers.py"
+    file.touch()
+    result = invoke("dev", *options, "--port=5", "--apply", str(tmp_path), str(file))
+    assert result.exit_code == 0, result.output
+    assert runs == [((arguments, (str(file),), (str(tmp_path),)), {"port": 5})]
 
 
 def test_everything_has_help() -> None:

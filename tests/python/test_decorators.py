@@ -269,6 +269,29 @@ def test_two_functions_under_one_id_are_warned_of() -> None:
 
 
 @pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [
+        (kopf.on.create("kex", id="x/f"), kopf.on.field("kex", id="x", field="f"), True),
+        (kopf.on.update("kex", id="x"), kopf.on.resume("kex", id="x"), True),
+        (kopf.on.create("kex", id="x"), kopf.on.resume("kex", id="x"), False),
+        (kopf.on.delete("kex", id="x"), kopf.on.resume("kex", id="x"), False),
+        (kopf.on.delete("kex", id="x"), kopf.on.resume("kex", id="x", deleted=True), True),
+        (kopf.on.create("kex", id="x"), kopf.on.delete("kex", id="x"), False),
+    ],
+)
+def test_ids_are_shared_only_by_handlers_that_may_meet(one: Any, other: Any, meet: bool) -> None:
+    """FIX-26."""
+
+    def twin(**_: Any) -> None: ...
+
+    one(fn)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        other(twin)
+    assert bool(caught) == meet
+
+
+@pytest.mark.parametrize(
     "decorate",
     [
         lambda fn: kopf.on.update("kex", id="same")(fn),

@@ -217,3 +217,9 @@ def test_data_may_be_base64() -> None:
     pem = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"
     encoded = base64.b64encode(pem.encode())
     assert {_credentials._pem(data) for data in (pem, pem.encode(), encoded, encoded.decode())} == {pem}
+
+
+def test_libraries_are_looked_for_without_importing_them() -> None:
+    """A-ACT-021."""
+    assert _logins._is_installed("kubernetes")
+    assert not _logins._is_installed("absent_library")
