@@ -98,6 +98,8 @@ def test_diffs_are_sequences_of_tuples() -> None:
     assert hash(DIFF) == hash(kopf.Diff(DIFF))
     assert not kopf.Diff()
     assert DIFF != "add"
+    assert DIFF != 5
+    assert DIFF != None  # noqa: E711 - by its own comparison
     assert pickle.loads(pickle.dumps(DIFF)) == DIFF
 
 
