@@ -10,6 +10,7 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
+use crate::access;
 use crate::clock::Clock;
 use crate::controllers;
 use crate::faults::Faults;
@@ -77,6 +78,7 @@ impl Default for Builder {
             garbage_collection: true,
             streaming_lists: true,
             recorded_requests: 0,
+            rbac: false,
         };
         Self { options, clock: None, seed: None, rows: BUILT_INS.to_vec(), plain: Vec::new() }
     }
@@ -169,6 +171,14 @@ impl Builder {
         self
     }
 
+    /// Tells users apart and asks for roles: requests need a bearer token, [`DevCluster::admin_token`] or one of a
+    /// service account; others are `system:anonymous`. By default everyone is an administrator.
+    #[must_use]
+    pub fn rbac(mut self) -> Self {
+        self.options.rbac = true;
+        self
+    }
+
     /// Serves one more resource, as if it were built in: its objects are stored as they are sent.
     #[must_use]
     pub fn with_resource(mut self, resource: PlainResource) -> Self {
@@ -202,6 +212,9 @@ impl Builder {
         let clock = self.clock.unwrap_or_else(Clock::system);
         let shared = Arc::new(Shared::new(self.options, registry, clock, Random::new(self.seed)));
         controllers::namespaces::create_initial(&shared);
+        if shared.options.rbac {
+            access::defaults::create_all(&shared);
+        }
         let controllers = tokio::spawn(controllers::run(Arc::clone(&shared)));
         Ok(DevCluster { faults: Faults::new(Arc::clone(&shared)), shared, controllers })
     }
@@ -290,6 +303,12 @@ impl DevCluster {
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// The bearer token of the administrator, as kubeconfigs have it; it only matters with [`Builder::rbac`].
+    #[must_use]
+    pub fn admin_token(&self) -> &'static str {
+        access::ADMIN_TOKEN
     }
 
     /// Says where a Service is that admission webhooks name: there is no network inside the cluster.
@@ -405,6 +424,7 @@ impl DevCluster {
         let mut request = http::Request::builder()
             .method(method)
             .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", access::ADMIN_TOKEN))
             .header(header::USER_AGENT, concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
         if let Some((content_type, _)) = body {
             request = request.header(header::CONTENT_TYPE, content_type);

@@ -6,6 +6,7 @@
 //! It is the API and the controllers that belong to it: definitions, namespaces, garbage collection. It runs no
 //! containers, and nothing is kept on disk. Unknown things are answered with warnings, never silently ignored.
 
+mod access;
 mod admission;
 mod clock;
 mod cluster;

@@ -1,11 +1,12 @@
 //! Kinds that are asked and not stored: access reviews, reviews of users and tokens, requests of tokens (D-163).
 //!
-//! Without RBAC everything is allowed.
+//! Without RBAC everything is allowed; with it, access reviews are answered by it (D-196).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use crate::access::rbac::{self, Attributes};
 use crate::server::request::User;
 use crate::server::write::prepare::{meta_text, metadata};
 use crate::server::{Request, Shared};
@@ -22,6 +23,10 @@ pub(crate) fn review(shared: &Shared, request: &Request, served: &Served, value:
     value["apiVersion"] = served.version().api_version.as_str().into();
     value["kind"] = served.resource.kind.as_str().into();
     metadata(value);
+    let namespace = value["spec"]["namespace"].as_str().unwrap_or_default().to_owned();
+    let (url_rules, resource_rules): (Vec<Value>, Vec<Value>) = rules(shared, &request.user, &namespace)
+        .into_iter()
+        .partition(|rule| rule["nonResourceURLs"].is_array());
     if served.resource.kind == "SelfSubjectRulesReview" {
         // The real server does not repeat the namespace.
         value["spec"] = json!({});
@@ -32,13 +37,56 @@ pub(crate) fn review(shared: &Shared, request: &Request, served: &Served, value:
             json!({"userInfo": user_info(&request.user)})
         }
         "SelfSubjectRulesReview" => json!({
-            "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
-            "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+            "resourceRules": resource_rules,
+            "nonResourceRules": url_rules,
             "incomplete": false,
         }),
         "TokenReview" => token_review(value),
-        _ => json!({"allowed": true}),
+        _ => json!({"allowed": rbac::is_allowed(shared, &subject(request, value), &attributes(value))}),
     };
+}
+
+fn rules(shared: &Shared, user: &User, namespace: &str) -> Vec<Value> {
+    if !shared.options.rbac {
+        return vec![
+            json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}),
+            json!({"verbs": ["*"], "nonResourceURLs": ["*"]}),
+        ];
+    }
+    rbac::rules_of(shared, user, namespace)
+}
+
+/// Whom an access review is about: who asks, or who is named.
+fn subject(request: &Request, review: &Value) -> User {
+    let spec = &review["spec"];
+    if spec["user"].is_null() && spec["groups"].is_null() {
+        return request.user.clone();
+    }
+    let groups = spec["groups"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    User {
+        name: spec["user"].as_str().unwrap_or_default().to_owned(),
+        groups: groups.map(ToOwned::to_owned).collect(),
+        uid: String::new(),
+        extra: Vec::new(),
+    }
+}
+
+/// What an access review is about.
+fn attributes(review: &Value) -> Attributes {
+    let (resource, url) = (&review["spec"]["resourceAttributes"], &review["spec"]["nonResourceAttributes"]);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    if url.is_object() {
+        return Attributes { verb: text(&url["verb"]), path: text(&url["path"]), ..Attributes::default() };
+    }
+    Attributes {
+        verb: text(&resource["verb"]),
+        group: text(&resource["group"]),
+        resource: text(&resource["resource"]),
+        subresource: text(&resource["subresource"]),
+        namespace: text(&resource["namespace"]),
+        name: text(&resource["name"]),
+        path: String::new(),
+    }
 }
 
 pub(crate) fn user_info(user: &User) -> Value {
@@ -62,6 +110,8 @@ fn token_review(value: &Value) -> Value {
     json!({"authenticated": true, "user": {"username": user, "groups": ["system:authenticated"]}})
 }
 
+/// Whom tokens are for if their request does not say.
+const AUDIENCE: &str = "https://kubernetes.default.svc";
 /// The seconds that a token lives if its request does not say.
 const DEFAULT_EXPIRATION_SECONDS: i64 = 3600;
 
@@ -76,14 +126,24 @@ pub(crate) fn token(shared: &Shared, account: &Value, value: &mut Value) {
     });
     let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let token = format!("{}.{}.", part(json!({"alg": "none"})), part(claims));
+    let expires = shared.clock.now().checked_add(jiff::SignedDuration::from_secs(seconds));
+    let user = format!("system:serviceaccount:{namespace}:{name}");
+    shared.tokens.note(&token, &user, expires.unwrap_or(jiff::Timestamp::MAX));
     value["apiVersion"] = "authentication.k8s.io/v1".into();
     value["kind"] = "TokenRequest".into();
     let fields = metadata(value);
     fields.insert("name".to_owned(), name.into());
     fields.insert("namespace".to_owned(), namespace.into());
+    fields.insert("uid".to_owned(), meta_text(account, "uid").into());
     fields.insert("creationTimestamp".to_owned(), shared.clock.now_text().into());
     if !value["spec"].is_object() {
         value["spec"] = json!({});
+    }
+    if value["spec"]["audiences"].is_null() {
+        value["spec"]["audiences"] = json!([AUDIENCE]);
+    }
+    if value["spec"].get("boundObjectRef").is_none() {
+        value["spec"]["boundObjectRef"] = Value::Null;
     }
     value["spec"]["expirationSeconds"] = seconds.into();
     value["status"] = json!({"token": token, "expirationTimestamp": shared.clock.text_after(seconds)});

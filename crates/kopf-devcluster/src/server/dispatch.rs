@@ -16,6 +16,7 @@ use super::write::delete::{self, DeleteOptions};
 use super::write::validate::{self, Checked};
 use super::write::{Target, WriteOptions, Written, create, patch, scale, update};
 use super::{Request, Shared, decode, read, watch};
+use crate::access::rbac::{self, Attributes};
 use crate::status::ApiError;
 use crate::store::{Key, Object};
 use crate::types::registry::Served;
@@ -23,6 +24,7 @@ use crate::{discovery, openapi, reviews};
 
 /// Answers a request.
 pub(crate) async fn dispatch(shared: &Arc<Shared>, request: &Request) -> Result<Reply, ApiError> {
+    rbac::authorize(shared, &request.user, &Attributes::of(request))?;
     let reply = match &request.path {
         Path::Object(path) => return objects(shared, request, path).await,
         _ if !matches!(request.method, Method::GET | Method::HEAD) => {

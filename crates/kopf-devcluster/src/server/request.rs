@@ -47,8 +47,12 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    pub(crate) fn new(parts: http::request::Parts, body: Bytes, closing: CancellationToken) -> Self {
-        let user = user(&parts.headers);
+    pub(crate) fn new(
+        parts: http::request::Parts,
+        body: Bytes,
+        user: User,
+        closing: CancellationToken,
+    ) -> Self {
         Self {
             method: parts.method,
             raw_path: parts.uri.path().to_owned(),
@@ -120,13 +124,13 @@ impl Request {
     }
 }
 
-/// Everyone is an administrator (D-190), unless they ask to be someone else (D-192).
-fn user(headers: &HeaderMap) -> User {
+/// Who a request asks to be (D-192).
+pub(crate) fn impersonated(headers: &HeaderMap) -> Option<User> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
     let all = |name: &str| -> Vec<String> {
         headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(ToOwned::to_owned).collect()
     };
-    let Some(name) = text("impersonate-user") else { return User::default() };
+    let name = text("impersonate-user")?;
     let mut groups = all("impersonate-group");
     if let Some(namespace) =
         name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split(':').next())
@@ -143,5 +147,5 @@ fn user(headers: &HeaderMap) -> User {
             extra.push((key.to_owned(), all(header.as_str())));
         }
     }
-    User { name, groups, uid: text("impersonate-uid").unwrap_or_default(), extra }
+    Some(User { name, groups, uid: text("impersonate-uid").unwrap_or_default(), extra })
 }

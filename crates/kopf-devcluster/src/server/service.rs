@@ -19,6 +19,7 @@ use super::write::create::Owned;
 use super::write::validate::Checked;
 use super::write::{Target, WriteOptions, update};
 use super::{Request, Shared, dispatch};
+use crate::access;
 use crate::faults::Action;
 use crate::machinery::merge_patch;
 use crate::status::ApiError;
@@ -56,9 +57,12 @@ impl DevService {
                 HeaderValue::from_str(&self.shared.random.uid()).unwrap_or(HeaderValue::from_static("none"))
             }
         };
-        let reply = match read_body(body).await {
-            Ok(body) => self.reply(&Request::new(parts, body, self.closing.clone())).await?,
-            Err(error) => error.into(),
+        let user = access::authenticate(&self.shared, &parts.headers);
+        let reply = match (user, read_body(body).await) {
+            (Ok(user), Ok(body)) => {
+                self.reply(&Request::new(parts, body, user, self.closing.clone())).await?
+            }
+            (Err(error), _) | (_, Err(error)) => error.into(),
         };
         let response = reply.into_response(&audit_id);
         Ok(if is_head { response.map(|_| Body::empty()) } else { response })

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::access;
 use crate::admission;
 use crate::clock::Clock;
 use crate::controllers::Pending;
@@ -35,6 +36,8 @@ pub(crate) struct Options {
     pub(crate) streaming_lists: bool,
     /// How many requests are remembered.
     pub(crate) recorded_requests: usize,
+    /// Whether users are told apart, and need roles.
+    pub(crate) rbac: bool,
 }
 
 /// The state of a cluster, shared by its services and tasks.
@@ -51,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) work: Notify,
     /// What the controllers have to look at.
     pub(crate) pending: Pending,
+    /// Tokens of service accounts.
+    pub(crate) tokens: access::Tokens,
     /// Where Services of webhooks are.
     pub(crate) services: admission::Services,
     /// What has been asked.
@@ -68,6 +73,7 @@ impl Shared {
             stop: CancellationToken::new(),
             work: Notify::new(),
             pending: Pending::default(),
+            tokens: access::Tokens::default(),
             services: admission::Services::default(),
             requests: requests::Log::new(options.recorded_requests),
             options,

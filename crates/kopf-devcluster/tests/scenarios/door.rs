@@ -75,6 +75,9 @@ fn request(call: &Call, base: &str) -> Request<Full<Bytes>> {
     for (name, value) in &call.headers {
         request = request.header(name, value);
     }
+    if !call.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+        request = request.header("authorization", "Bearer dev-cluster");
+    }
     let body = Full::new(call.body.clone().unwrap_or_default().into());
     request.body(body).unwrap_or_else(|error| panic!("{} {}: {error}", call.method, call.path))
 }

@@ -21,20 +21,18 @@ use runner::{Outcome, Runner};
 const NOT_YET: &[&str] = &[
     // Rules in CEL.
     "DT-104",
-    // RBAC and credentials.
-    "DT-131", "DT-132", "DT-133", "DT-134",
 ];
 
 #[tokio::test(start_paused = true)]
 async fn scenarios_hold_in_process() {
-    let cluster = DevCluster::start().await.unwrap();
+    let cluster = DevCluster::builder().rbac().start().await.unwrap();
     let door = Door::in_process(&cluster);
     judge(&Runner::new(&cluster, door).await.run_all().await);
 }
 
 #[tokio::test]
 async fn scenarios_hold_over_http() {
-    let cluster = DevCluster::start().await.unwrap();
+    let cluster = DevCluster::builder().rbac().start().await.unwrap();
     let listener = cluster.listen(ListenOptions::default()).await.unwrap();
     let door = Door::http(&listener.url());
     judge(&Runner::new(&cluster, door).await.run_all().await);

@@ -8,6 +8,7 @@ use super::ownership::Ownership;
 use super::prepare::{is_being_deleted, meta_text, metadata};
 use super::validate::{Checked, check_type, decoded};
 use super::{Target, Written, prepare, validate};
+use crate::access::rbac;
 use crate::admission::{self, Attempt, Operation};
 use crate::machinery::cause::Cause;
 use crate::machinery::fieldset::managed;
@@ -93,6 +94,7 @@ pub(super) async fn store_new(
     mut warnings: Vec<String>,
 ) -> Result<Written, CreateError> {
     warnings.extend(new_object(target, &mut value, owned).map_err(CreateError::Refused)?);
+    rbac::check_grant(target, &value).map_err(CreateError::Refused)?;
     let name = meta_text(&value, "name").to_owned();
     let attempt = Attempt::new(target, Operation::Create, &name, None);
     warnings.extend(admission::check(attempt, Some(&value)).await.map_err(CreateError::Refused)?);

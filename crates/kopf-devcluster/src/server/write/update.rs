@@ -9,6 +9,7 @@ use super::ownership::Ownership;
 use super::prepare::{has_finalizers, is_being_deleted, meta_text, metadata};
 use super::validate::{Checked, check_type, decoded};
 use super::{Target, Written, create, prepare, validate};
+use crate::access::rbac;
 use crate::admission::{self, Attempt, Operation};
 use crate::machinery::cause::Cause;
 use crate::machinery::fieldset::managed;
@@ -164,6 +165,7 @@ async fn change_to(
     prepare::for_update(target, old, &mut new);
     strategy::on_update(target, &mut new, old);
     warnings.extend(validate::changed_object(target, &new, old)?);
+    rbac::check_grant(target, &new)?;
     warnings.extend(admission::check(attempt, Some(&new)).await?);
     let written = |object| Written { object, created: false, warnings };
     let key = target.key(meta_text(old, "name"));

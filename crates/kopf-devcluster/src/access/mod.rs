@@ -1,0 +1,90 @@
+//! Who asks, and what they may do. Off by default: then everyone is an administrator (D-190).
+//!
+//! [`authenticate`] tells who it is, by bearer tokens and impersonation; [`rbac`] what they may do. There are no client
+//! certificates.
+
+pub(crate) mod defaults;
+pub(crate) mod rbac;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use http::{HeaderMap, header};
+
+use crate::server::Shared;
+use crate::server::request::{User, impersonated};
+use crate::status::ApiError;
+use rbac::Attributes;
+
+/// The token of the administrator: it stands in kubeconfigs.
+pub(crate) const ADMIN_TOKEN: &str = "dev-cluster";
+
+/// The tokens that were given to service accounts.
+#[derive(Debug, Default)]
+pub(crate) struct Tokens(Mutex<HashMap<String, Token>>);
+
+#[derive(Clone, Debug)]
+struct Token {
+    user: String,
+    expires: jiff::Timestamp,
+}
+
+impl Tokens {
+    /// Notes a token of a user.
+    pub(crate) fn note(&self, token: &str, user: &str, expires: jiff::Timestamp) {
+        let known = Token { user: user.to_owned(), expires };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(token.to_owned(), known);
+    }
+
+    fn user(&self, token: &str, now: jiff::Timestamp) -> Option<String> {
+        let tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.get(token).filter(|token| now < token.expires).map(|token| token.user.clone())
+    }
+}
+
+/// Who asks.
+///
+/// # Errors
+///
+/// 401 for a bad token, 403 for an impersonation that is not permitted.
+pub(crate) fn authenticate(shared: &Shared, headers: &HeaderMap) -> Result<User, ApiError> {
+    if !shared.options.rbac {
+        return Ok(impersonated(headers).unwrap_or_default());
+    }
+    let user = by_token(shared, headers)?;
+    match impersonated(headers) {
+        None => Ok(user),
+        Some(other) => {
+            let attributes = Attributes {
+                verb: "impersonate".to_owned(),
+                resource: "users".to_owned(),
+                name: other.name.clone(),
+                ..Attributes::default()
+            };
+            rbac::authorize(shared, &user, &attributes).map(|()| other)
+        }
+    }
+}
+
+fn by_token(shared: &Shared, headers: &HeaderMap) -> Result<User, ApiError> {
+    let Some(authorization) = headers.get(header::AUTHORIZATION) else {
+        return Ok(named("system:anonymous", "system:unauthenticated"));
+    };
+    let token = authorization.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default();
+    if token == ADMIN_TOKEN {
+        return Ok(User::default());
+    }
+    let Some(name) = shared.tokens.user(token, shared.clock.now()) else {
+        return Err(ApiError::new(401, "Unauthorized", "Unauthorized", None));
+    };
+    let mut user = named(&name, "system:authenticated");
+    user.groups.push("system:serviceaccounts".to_owned());
+    if let Some(namespace) = name.split(':').nth(2) {
+        user.groups.push(format!("system:serviceaccounts:{namespace}"));
+    }
+    Ok(user)
+}
+
+fn named(name: &str, group: &str) -> User {
+    User { name: name.to_owned(), groups: vec![group.to_owned()], uid: String::new(), extra: Vec::new() }
+}
