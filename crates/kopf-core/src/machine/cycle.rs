@@ -32,6 +32,7 @@ impl Machine {
         if let Some(left_over) = &mut self.memory.left_over {
             cycle.patch.transforms.append(&mut left_over.transforms);
         }
+        self.note_children(&mut cycle, turn)?;
         cycle.is_carrying |= !cycle.patch.is_empty() || !cycle.changes.is_empty();
         if mem::replace(&mut cycle.event.is_watched, true) {
             return Ok(Phase::Watched(cycle));

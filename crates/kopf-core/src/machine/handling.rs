@@ -43,8 +43,6 @@ pub(super) struct Handling {
     has_finished: bool,
     /// An attempt was made in this cycle.
     has_run: bool,
-    /// Sub-handlers have run in this cycle: their records are in the patch.
-    subrefs: Vec<HandlerId>,
 }
 
 impl Handling {
@@ -120,7 +118,6 @@ impl Machine {
             results: Vec::new(),
             has_finished: false,
             has_run: false,
-            subrefs: Vec::new(),
         })))
     }
 
@@ -169,7 +166,7 @@ impl Machine {
         };
         let handler = running.handler;
         handling.cycle.patch = finished.patch;
-        handling.subrefs.extend_from_slice(&finished.subrefs);
+        handling.cycle.children.extend_from_slice(&finished.subrefs);
         let Some(record) = handling.state.record(&handler.id).cloned() else {
             return Phase::Handling(handling);
         };
@@ -214,13 +211,13 @@ impl Machine {
 
     /// Notes the progress of the handlers, and whether the cause is handled (W-CYC-012).
     fn finish_handling(&mut self, handling: Handling, turn: Turn<'_>) -> Result<Phase, ErrorInfo> {
-        let Handling { mut cycle, cause, state, results, has_finished, subrefs, .. } = handling;
+        let Handling { mut cycle, cause, state, results, has_finished, .. } = handling;
         let Some(reason) = cause.reason else { return Ok(Phase::Closing(cycle)) };
         for (id, result) in &results {
             deliver(id, result, &mut cycle.patch.merge);
         }
         let storage = &*turn.plan.progress;
-        self.note_children(&subrefs, &mut cycle, &cause.object, turn)?;
+        self.note_children(&mut cycle, turn)?;
         cycle.changes.records.extend(state.changed(storage).map(|(id, record)| (id.clone(), Some(record))));
         let is_any_selected = state.iter().any(|progress| progress.is_active);
         if let Some(delay) = state.delay(turn.now) {
@@ -264,19 +261,15 @@ impl Machine {
 
     /// Notes what sub-handlers have left in the patch: their records are the engine's part of it (DEC-7), their failures are
     /// posted.
-    fn note_children(
-        &mut self,
-        subrefs: &[HandlerId],
-        cycle: &mut Cycle,
-        object: &Object,
-        turn: Turn<'_>,
-    ) -> Result<(), ErrorInfo> {
-        if subrefs.is_empty() {
+    pub(super) fn note_children(&mut self, cycle: &mut Cycle, turn: Turn<'_>) -> Result<(), ErrorInfo> {
+        let children = mem::take(&mut cycle.children);
+        if children.is_empty() {
             return Ok(());
         }
+        let object = &cycle.event.object;
         let storage = &*turn.plan.progress;
         let patched = patched(object, &cycle.patch);
-        for id in subrefs {
+        for id in &children {
             let (before, after) = (storage.fetch(id, object)?, storage.fetch(id, &patched)?);
             if before == after {
                 continue;
@@ -387,6 +380,6 @@ pub(crate) fn patched(object: &Object, patch: &Patch) -> Object {
         return object.clone();
     }
     let mut body = object.body().clone();
-    merge(&mut body, &Value::Object(mem::take(&mut patch.merge.clone())));
+    merge(&mut body, &Value::Object(patch.merge.clone()));
     Object::new(body)
 }

@@ -73,6 +73,8 @@ pub(super) struct Cycle {
     pub(super) results: Vec<(HandlerId, Value)>,
     /// What the engine wants to be changed.
     pub(super) changes: Changes,
+    /// Sub-handlers whose records are in the patch, and not among the changes yet.
+    pub(super) children: Vec<HandlerId>,
     /// The finalizer is to be added or removed.
     pub(super) finalizer: Option<FinalizerChange>,
     /// Why state-changing handlers run; none if none is concerned.
@@ -146,6 +148,7 @@ impl Cycle {
             patch: Patch::default(),
             results: Vec::new(),
             changes: Changes::default(),
+            children: Vec::new(),
             finalizer: None,
             cause: None,
             progress: Progress::default(),

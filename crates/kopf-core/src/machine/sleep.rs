@@ -161,5 +161,6 @@ impl Cycle {
         self.patch = old.patch;
         self.results = old.results;
         self.changes = old.changes;
+        self.children = old.children;
     }
 }
