@@ -1,8 +1,15 @@
-//! Patches that Kubernetes' own libraries have applied, compared with ours (D-151, D-155).
+//! What Kubernetes' own libraries have made of patches and texts, compared with ours (D-151, D-155, D-172, D-067, D-103,
+//! D-201).
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{json_patch, strategic, types};
+use super::{
+    json_patch, names, normalize,
+    selector::{field::FieldSelector, label::LabelSelector},
+    strategic,
+    table::age,
+    types,
+};
 
 /// One patch per line: `original`, `patch` (strategic, of a Pod) or `document`, `operations` (JSON patch), and the
 /// `result` or an `error`, of k8s.io/apimachinery 0.37.2 and evanphx/json-patch 4.13.
@@ -58,4 +65,66 @@ fn json_patches_give_what_the_library_gives() {
         compared += 1;
     }
     assert!(compared >= 50, "{compared}");
+}
+
+/// One text per line, with what is made of it: selectors (on fixed labels and fields), quantities, durations, names.
+fn texts(of: &'static str) -> Vec<Value> {
+    let lines = include_str!("texts.jsonl").lines().filter(|line| !line.starts_with('#'));
+    let vectors = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let vectors: Vec<_> = vectors.filter(|vector| vector.get(of).is_some()).collect();
+    assert!(vectors.len() >= 50, "{}", vectors.len());
+    vectors
+}
+
+#[test]
+fn label_selectors_are_understood_alike() {
+    let labels = json!({"a": "1", "b": "", "in": "notin", "x.dev/k": "v", "n": "5"});
+    for vector in texts("selector") {
+        match LabelSelector::parse(vector["selector"].as_str().unwrap()) {
+            Ok(selector) => {
+                assert_eq!(json!(selector.matches(labels.as_object())), vector["matches"], "{vector}")
+            }
+            Err(error) => assert_eq!(error, vector["error"], "{vector}"),
+        }
+    }
+}
+
+#[test]
+fn field_selectors_are_understood_alike() {
+    let text_of = |field: &str| match field {
+        "metadata.name" => "a".to_owned(),
+        "spec.x" => "b,c=d\\".to_owned(),
+        _ => String::new(),
+    };
+    for vector in texts("fields") {
+        match FieldSelector::parse(vector["fields"].as_str().unwrap()) {
+            Ok(selector) => assert_eq!(json!(selector.matches(text_of)), vector["matches"], "{vector}"),
+            Err(error) => assert_eq!(error, vector["error"], "{vector}"),
+        }
+    }
+}
+
+#[test]
+fn quantities_and_durations_are_written_alike() {
+    for vector in texts("quantity") {
+        match normalize::quantity(vector["quantity"].as_str().unwrap()) {
+            Ok(canonical) => assert_eq!(canonical, vector["canonical"], "{vector}"),
+            Err(_) => assert!(vector.get("error").is_some(), "{vector}"),
+        }
+    }
+    for vector in texts("seconds") {
+        assert_eq!(age::duration(vector["seconds"].as_i64().unwrap()), vector["human"]);
+    }
+}
+
+#[test]
+fn names_are_judged_alike() {
+    for vector in texts("name") {
+        let name = vector["name"].as_str().unwrap();
+        assert_eq!(json!(names::dns_1123_subdomain(name)), vector["subdomain"], "{name}");
+        assert_eq!(json!(names::dns_1123_label(name)), vector["label"], "{name}");
+        assert_eq!(json!(names::dns_1035_label(name)), vector["old"], "{name}");
+        assert_eq!(json!(names::qualified_name(name)), vector["qualified"], "{name}");
+        assert_eq!(json!(names::label_value(name)), vector["value"], "{name}");
+    }
 }
