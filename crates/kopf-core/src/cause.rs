@@ -10,6 +10,7 @@ use crate::{
     handler::HandlerId,
     object::Object,
     reason::{EventType, Reason},
+    resource::Resource,
 };
 
 /// What happened to an object. Shared by all handlers of one step, except that handlers with `field=` see `old`, `new` and
@@ -20,6 +21,8 @@ pub struct Cause {
     pub object_id: u64,
     /// Counts the cycles of the object: one cycle has one patch, shared by its handlers (W-CYC-008).
     pub cycle: u64,
+    /// The resource of the object: filters are told it, too.
+    pub resource: Arc<Resource>,
     /// The type of the watch event that is handled; none for the initial listing.
     pub event_type: Option<EventType>,
     /// The object as that event shows it.

@@ -202,6 +202,7 @@ mod tests {
         Cause {
             object_id: 1,
             cycle: 1,
+            resource: Arc::default(),
             event_type: None,
             object: Object::new(body),
             reason,

@@ -107,6 +107,7 @@ fn selections_are_those_of_upstream() {
         let cause = Cause {
             object_id: 1,
             cycle: 1,
+            resource: Arc::default(),
             event_type,
             object,
             reason: Some(detected.reason),

@@ -536,6 +536,7 @@ impl World {
         let cause = Cause {
             object_id: 1,
             cycle: 1,
+            resource: Arc::default(),
             event_type: None,
             reason: None,
             initial: false,

@@ -89,6 +89,7 @@ impl Exerciser {
         let cause = Cause {
             object_id,
             cycle,
+            resource: self.resource.clone(),
             event_type: event_type.and_then(EventType::parse),
             object,
             reason: reason.and_then(Reason::parse),
@@ -135,6 +136,54 @@ impl Exerciser {
         Ok(())
     }
 
+    /// Calls a handler so many times about as many objects, so many at once, and waits for all.
+    fn bench(&self, py: Python<'_>, id: &str, times: u64, at_once: usize) -> PyResult<()> {
+        let handler = self.hub.handler_by_id(id).ok_or_else(|| PyKeyError::new_err(id.to_owned()))?;
+        let now = self.hub.now()?;
+        let (door, resource) = (self.door.clone(), self.resource.clone());
+        let object = Object::new(serde_json::json!({"metadata": {"name": "x"}, "spec": {"field": 1}}));
+        let bench = async move {
+            let slots = Arc::new(tokio::sync::Semaphore::new(at_once));
+            for number in 0..times {
+                let permit = slots.clone().acquire_owned().await;
+                let cause = Cause {
+                    object_id: number,
+                    cycle: 1,
+                    resource: resource.clone(),
+                    event_type: Some(EventType::Modified),
+                    object: object.clone(),
+                    reason: None,
+                    initial: false,
+                    old: None,
+                    new: None,
+                    diff: Arc::default(),
+                    waits: None,
+                };
+                let call = Call {
+                    id: CallId(number),
+                    handler: handler.clone(),
+                    cause: Arc::new(cause),
+                    retry: 0,
+                    started: now,
+                    runtime: jiff::SignedDuration::ZERO,
+                    patch: Patch::default(),
+                };
+                let called = door.call(&resource, call);
+                tokio::spawn(async move {
+                    called.await;
+                    drop(permit);
+                });
+            }
+            let _ = slots.acquire_many(u32::try_from(at_once).unwrap_or(u32::MAX)).await;
+        };
+        let handle = self.hub.runtime.handle()?;
+        py.detach(|| {
+            handle
+                .block_on(async { handle.spawn(bench).await })
+                .map_err(|error| PyValueError::new_err(error.to_string()))
+        })
+    }
+
     /// The object is gone.
     fn forget(&self, object_id: u64) {
         self.door.forget(object_id);
@@ -164,6 +213,11 @@ impl Exerciser {
             Ended::Step
         })
     }
+}
+
+/// Adds it to the module, but not to what the module says that it has.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.setattr("_Exerciser", module.py().get_type::<Exerciser>())
 }
 
 impl Exerciser {

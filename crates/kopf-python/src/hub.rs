@@ -10,7 +10,6 @@ use std::{
 
 use jiff::Timestamp;
 use kopf_core::{
-    cause::Cause,
     handler::{Handler, HandlerId},
     log::Level,
     machine::CallId,
@@ -204,27 +203,6 @@ impl Hub {
         let replaced = locked(&self.resources).insert(resource.clone(), entry);
         drop(replaced);
         Ok(object)
-    }
-
-    /// The resource of an object, as far as a cause tells: one that was seen, with the same kind.
-    pub(crate) fn resource_of(&self, cause: &Cause) -> Arc<Resource> {
-        let (group, version) =
-            cause.object.api_version().split_once('/').unwrap_or(("", cause.object.api_version()));
-        let is_it = |resource: &&Arc<Resource>| {
-            resource.kind == cause.object.kind() && resource.group == group && resource.version == version
-        };
-        let known = locked(&self.resources).keys().find(is_it).cloned();
-        known.unwrap_or_else(|| {
-            let (group, version, kind) =
-                (group.to_owned(), version.to_owned(), cause.object.kind().to_owned());
-            Arc::new(Resource {
-                group,
-                version,
-                kind,
-                namespaced: cause.object.namespace().is_some(),
-                ..Resource::default()
-            })
-        })
     }
 
     /// The memo of an object (A-MEM-004).

@@ -80,8 +80,7 @@ impl Objects {
                 scene
             }
             _ => {
-                let scene =
-                    Scene::new(py, hub, &hub.resource_of(cause), &Arc::new(cause.clone()), Patch::default())?;
+                let scene = Scene::new(py, hub, &cause.resource, &Arc::new(cause.clone()), Patch::default())?;
                 let scene = Py::new(py, scene)?;
                 let replaced = locked(&self.last_scene).replace(scene.clone_ref(py));
                 drop(replaced);

@@ -96,6 +96,7 @@ pub(crate) fn invocation(call: ActivityCall, environment: Arc<Environment>) -> I
     let cause = CoreCause {
         object_id: 0,
         cycle: 0,
+        resource: Arc::default(),
         event_type: None,
         object: Object::new(Value::Null),
         reason: None,

@@ -58,6 +58,7 @@ pub(crate) fn call(id: u64, handler: Handler, body: Value) -> Call {
     let cause = CoreCause {
         object_id: 1,
         cycle: 1,
+        resource: Arc::default(),
         event_type: Some(EventType::Modified),
         object: Object::new(body),
         reason: Some(Reason::Update),

@@ -37,7 +37,7 @@ impl Machine {
         if mem::replace(&mut cycle.event.is_watched, true) {
             return Ok(Phase::Watched(cycle));
         }
-        let cause = Arc::new(self.bare_cause(&cycle));
+        let cause = Arc::new(self.bare_cause(&cycle, turn.plan));
         let handlers = select::watching(&turn.plan.handlers, &cause)?;
         let running: Vec<_> = handlers
             .into_iter()
@@ -177,16 +177,17 @@ impl Machine {
             old: old.map(Arc::new),
             new: Some(Arc::new(new)),
             diff: Arc::new(diff),
-            ..self.bare_cause(cycle)
+            ..self.bare_cause(cycle, plan)
         };
         Ok(select::is_concerned(&plan.handlers, &cause)?.then_some(cause))
     }
 
     /// What there is to say before any state is compared.
-    fn bare_cause(&self, cycle: &Cycle) -> Cause {
+    fn bare_cause(&self, cycle: &Cycle, plan: &Plan) -> Cause {
         Cause {
             object_id: self.object_id,
             cycle: cycle.number,
+            resource: plan.resource.clone(),
             event_type: cycle.event.event_type,
             object: cycle.event.object.clone(),
             reason: None,
