@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from kopf._context import event_queue_var
 from kopf._enums import LogFormat
+from kopf._native import Body
 
 __all__ = [
     "LocalObjectLogger",
@@ -38,14 +39,28 @@ class ObjectLogger(_Adapter):
     """
 
     skip = False
+    _extra: Mapping[str, object] | None = None
 
     def __init__(self, *, body: Mapping[str, Any], settings: Any) -> None:
-        extra = {"k8s_ref": _reference(body), "k8s_skip": self.skip, "settings": settings}
-        super().__init__(objects, extra)
+        super().__init__(objects, None)
+        self._body = body
+        self._settings = settings
+
+    @property
+    def extra(self) -> Mapping[str, object]:
+        """What every line carries. Made for the first of them: most handlers log nothing."""
+        if self._extra is None:
+            ref = _reference(self._body)
+            self._extra = {"k8s_ref": ref, "k8s_skip": self.skip, "settings": self._settings}
+        return self._extra
+
+    @extra.setter
+    def extra(self, extra: Mapping[str, object] | None) -> None:
+        self._extra = extra
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         """Adds what names the object to what the caller gives as `extra=`."""
-        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        kwargs["extra"] = {**self.extra, **(kwargs.get("extra") or {})}
         return msg, kwargs
 
 
@@ -64,7 +79,8 @@ class TerseObjectLogger(LocalObjectLogger):
 
 
 def _reference(body: Mapping[str, Any]) -> dict[str, Any]:
-    meta = body.get("metadata") or {}
+    # A view makes no objects of what is not asked for, and reads a broken stanza as an empty one.
+    meta = body.meta if isinstance(body, Body) else body.get("metadata") or {}
     return {
         "apiVersion": body.get("apiVersion"),
         "kind": body.get("kind"),

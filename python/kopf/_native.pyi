@@ -30,7 +30,6 @@ __all__ = [
     "Spec",
     "Status",
     "Subcycle",
-    "_restore_view",
     "current_invocation",
     "diff",
     "json_patch",
@@ -136,9 +135,6 @@ class Meta(MappingView):
     def creation_timestamp(self) -> str | None: ...
     @property
     def deletion_timestamp(self) -> str | None: ...
-
-def _restore_view(place: int, source: Mapping[str, Any], /) -> MappingView:
-    """What pickles of views call."""
 
 # What is being handled.
 

@@ -126,7 +126,10 @@ impl Drain {
             hub.event_loop()?.detach(py, hub);
             return Err(error);
         }
-        guarded(|| drain(py, hub))
+        let drained = guarded(|| drain(py, hub));
+        // Also after a panic: what is behind the message that has caused it is still to be processed.
+        hub.inbox.rearm();
+        drained
     }
 }
 
@@ -156,7 +159,6 @@ fn drain(py: Python<'_>, hub: &Arc<Hub>) -> PyResult<()> {
         }
     }
     logs::tell_dropped(py, hub);
-    hub.inbox.rearm();
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use pyo3::{
     exceptions::{PyNotImplementedError, PyValueError},
     intern,
     prelude::*,
+    types::PyMapping,
 };
 
 use crate::{
@@ -56,7 +57,7 @@ pub(crate) fn handler(hub: &Arc<Hub>, declaration: &Bound<'_, PyAny>, kind: Kind
         filters: plugins::filters(hub, declaration, kind)?,
         options: options(declaration)?,
         function: declaration.getattr(intern!(py, "fn"))?.as_ptr().addr() as u64,
-        needs: needs(wanted.as_deref()),
+        needs: needs(wanted.as_deref()).union(needs_of_filters(hub, declaration)?),
     })
 }
 
@@ -138,6 +139,28 @@ fn needs(wanted: Option<&[String]>) -> Needs {
         _ => Needs::METADATA,
     };
     wanted.iter().map(of).fold(Needs::METADATA, Needs::union)
+}
+
+/// What the filters that are code read.
+fn needs_of_filters(hub: &Arc<Hub>, declaration: &Bound<'_, PyAny>) -> PyResult<Needs> {
+    let mut callbacks = Vec::new();
+    for name in ["when", "value", "old", "new"] {
+        callbacks.extend(declaration.getattr_opt(name)?);
+    }
+    for name in ["labels", "annotations"] {
+        if let Some(criteria) = declaration.getattr_opt(name)?
+            && let Ok(criteria) = criteria.cast::<PyMapping>()
+        {
+            callbacks.extend(criteria.values()?);
+        }
+    }
+    let mut all = Needs::default();
+    for callback in callbacks.iter().filter(|callback| callback.is_callable()) {
+        let wanted: Option<Vec<String>> =
+            hub.host.object(declaration.py()).call_method1("wanted", (callback,))?.extract()?;
+        all = all.union(needs(wanted.as_deref()));
+    }
+    Ok(all)
 }
 
 fn unsupported(id: &HandlerId, kind: Kind) -> PyErr {

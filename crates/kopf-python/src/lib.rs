@@ -72,7 +72,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(formats::merge_patch, module)?)?;
     module.add_function(wrap_pyfunction!(values::load_yaml, module)?)?;
     #[cfg(debug_assertions)]
-    module.add_class::<exerciser::Exerciser>()?;
+    exerciser::register(module)?;
     Ok(())
 }
 

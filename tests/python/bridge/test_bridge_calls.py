@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from bridges import MakeBridge
-from helpers import Calls, example
+from helpers import Calls, Logs, example
 
 import kopf
 
@@ -525,3 +525,18 @@ def test_objects_of_python_are_not_leaked(bridge: MakeBridge) -> None:
         door.call("idle")
         gc.collect()
         assert [ref() for ref in refs] == [None, None]
+
+
+def test_loggers_name_the_object_when_they_log(bridge: MakeBridge, logs: Logs) -> None:
+    """A-LOG-005, A-LOG-006."""
+
+    @kopf.on.event("kex", id="fn")
+    async def fn(logger: Any, **_: Any) -> None:
+        logger.info("hello", extra={"mine": 1})
+
+    with bridge() as door:
+        door.call("fn", example(namespace="ns", uid="u"))
+    record = logs.wait("hello")
+    reference = {"apiVersion": "kopf.dev/v1", "kind": "KopfExample", "name": "one", "uid": "u", "namespace": "ns"}
+    told = [getattr(record, name) for name in ("k8s_ref", "k8s_skip", "settings", "mine")]
+    assert told == [reference, True, door.settings, 1]

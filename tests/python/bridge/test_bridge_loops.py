@@ -139,20 +139,28 @@ def test_lines_and_calls_come_in_order(bridge: MakeBridge, logs: Logs) -> None:
     """DEC-17."""
 
     @kopf.on.event("kex", id="async")
-    async def asynchronous(logger: Any, **_: Any) -> None:
-        logger.info("called")
+    async def asynchronous(logger: Any, retry: int, **_: Any) -> None:
+        logger.info(f"called {retry}")
 
     with bridge() as door:
         ends = []
         for number in range(500):
             door.exerciser.log(example(), "info", f"before {number}")
-            ends.append(door.begin("async", object_id=number))
+            ends.append(door.begin("async", object_id=number, retry=number))
             door.exerciser.log(example(), "info", f"after {number}")
         for end in ends:
             end.wait(20)
         logs.wait("after 499")
     lines = [record.getMessage() for record in logs.records if record.name == "kopf.objects"]
-    assert lines == [line for number in range(500) for line in (f"before {number}", "called", f"after {number}")]
+    if sys.version_info >= (3, 12):
+        words = ("before", "called", "after")
+        assert lines == [f"{word} {number}" for number in range(500) for word in words]
+    else:
+        # Without eager tasks the first step of a function is a turn of the loop later.
+        at = {line: position for position, line in enumerate(lines)}
+        assert all(at[f"before {number}"] < at[f"called {number}"] for number in range(500))
+        engine = [line for line in lines if not line.startswith("called")]
+        assert engine == [f"{word} {number}" for number in range(500) for word in ("before", "after")]
 
 
 def test_lines_about_objects_name_them(bridge: MakeBridge, logs: Logs) -> None:
@@ -183,7 +191,7 @@ def test_a_flood_of_lines_is_cut_while_the_loop_is_blocked(bridge: MakeBridge, l
             record = logs.wait("log lines were dropped")
     finally:
         logging.getLogger("kopf.objects").setLevel(logging.NOTSET)
-    assert 50 <= int(record.getMessage().split()[0]) <= 200  # the engine has lines of its own
+    assert 1 <= int(record.getMessage().split()[0]) <= 200  # the engine has lines of its own
 
 
 def test_the_loop_has_its_turn_between_batches(bridge: MakeBridge) -> None:
@@ -282,8 +290,10 @@ def test_panics_are_errors_of_runtime(bridge: MakeBridge) -> None:
     door._operate = with_handler  # type: ignore[method-assign]
     with door:
         door.exerciser.panic().wait(20)
+        ends = [door.exerciser.panic(), door.begin("fn")]
+        assert ends[1].wait(20)["result"] == "still here"  # nothing comes behind that would wake the loop
         assert door.call("fn")["result"] == "still here"
-    assert [type(error) for error in told] == [RuntimeError]
+    assert [type(error) for error in told] == [RuntimeError, RuntimeError]
     assert "on purpose" in str(told[0])
 
 

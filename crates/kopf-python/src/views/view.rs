@@ -371,7 +371,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Spec>()?;
     module.add_class::<Meta>()?;
     module.add_class::<Status>()?;
-    module.add_function(wrap_pyfunction!(restore_view, module)?)?;
+    module.setattr("_restore_view", wrap_pyfunction!(restore_view, module)?)?;
     PyMapping::register::<MappingView>(module.py())?;
     // Registered by themselves too, so that `isinstance` finds them without a walk.
     for class in [
