@@ -15,6 +15,7 @@ import pytest
 from helpers import PATIENCE, Api, Logs, RunningOperator, example
 
 import kopf
+from kopf import _running
 from kopf.testing import DevCluster
 
 MakeOperator = Callable[..., RunningOperator]
@@ -267,6 +268,7 @@ def test_a_broken_kubeconfig_is_an_error(
 
 HANDLERS = """
 import kopf
+from kopf import _running
 
 @kopf.on.startup()
 def start(**_):
@@ -321,3 +323,77 @@ def test_bad_files_end_the_command_with_the_reason(tmp_path: pathlib.Path, text:
     assert done.returncode == 1
     assert message in done.stderr
     assert "handlers.py" in done.stderr
+
+
+def test_tasks_of_handlers_that_are_left_are_cancelled(
+    api: Api, operator: MakeOperator, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A-EMB-027, A-DMN-042, W-PRC-010."""
+    monkeypatch.setattr(_running, "_HUNG_TASKS_TIMEOUT", 0.1)
+    tasks: list[asyncio.Task[None]] = []
+
+    @kopf.on.startup()
+    async def start(**_: Any) -> None:
+        tasks.append(asyncio.create_task(asyncio.sleep(3600)))
+
+    with operator():
+        assert not tasks[0].done()
+    assert tasks[0].cancelled()
+    logs.wait("Hung tasks are stopped")
+
+
+def test_errors_of_tasks_that_are_left_are_those_of_the_operator(
+    api: Api, operator: MakeOperator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W-PRC-020."""
+    monkeypatch.setattr(_running, "_HUNG_TASKS_TIMEOUT", 0.1)
+    tasks: list[asyncio.Task[None]] = []
+
+    async def broken() -> None:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            raise ZeroDivisionError from None
+
+    @kopf.on.startup()
+    async def start(**_: Any) -> None:
+        tasks.append(asyncio.create_task(broken()))
+
+    with pytest.raises(ZeroDivisionError), operator():
+        pass
+
+
+DEAF = """
+import time
+import kopf
+from kopf import _running
+
+@kopf.on.startup()
+def start(settings, **_):
+    settings.process.ultimate_exiting_timeout = 1
+
+@kopf.on.cleanup()
+def clean(**_):
+    print("cleaning", flush=True)
+    time.sleep(3600)
+"""
+
+
+def test_a_stop_that_never_ends_is_ended(api: Api, tmp_path: pathlib.Path) -> None:
+    """A-EMB-028, A-SET-001, W-PRC-015, W-PRC-016."""
+    (tmp_path / "handlers.py").write_text(DEAF)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kopf", "run", "-A", "handlers.py"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert any("authentication has finished" in line for line in process.stderr)
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "cleaning\n"
+    process.send_signal(signal.SIGTERM)  # a second one changes nothing (A-EMB-026)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == -signal.SIGKILL
