@@ -168,7 +168,7 @@ impl ApiClient {
         let settings = self.settings.load();
         let backoffs = request.backoffs.as_deref().unwrap_or(&settings.networking.error_backoffs);
         let total = backoffs.len() + 1;
-        let what = format!("{} {}", request.method, request.url);
+        let what = format!("{} {}{}", request.method, session.server(), request.url);
         let mut pauses = backoffs.iter().copied();
         for attempt in 1.. {
             let which = format!("Request attempt #{attempt}/{total}");

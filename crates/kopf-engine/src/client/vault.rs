@@ -202,6 +202,11 @@ impl Session {
         self.info.as_ref()?.default_namespace.as_deref()
     }
 
+    /// Where the requests go, without a slash at the end; empty if the client knows that alone.
+    pub(crate) fn server(&self) -> &str {
+        self.info.as_ref().map_or("", |info| info.server.trim_end_matches('/'))
+    }
+
     fn priority(&self) -> i64 {
         self.info.as_ref().map_or(0, |info| info.priority)
     }
