@@ -122,7 +122,7 @@ def test_fields_are_dotted_or_listed(field: Any, registry: kopf.OperatorRegistry
     assert only(registry).field == ("spec", "size")
 
 
-@pytest.mark.parametrize("field", [(), []])
+@pytest.mark.parametrize("field", [(), [], "", None])
 def test_an_empty_field_is_no_field(field: Any, registry: kopf.OperatorRegistry) -> None:
     """A-DEC-017."""
     kopf.on.create("kex", field=field)(fn)

@@ -219,6 +219,19 @@ def test_data_may_be_base64() -> None:
     assert {_credentials._pem(data) for data in (pem, pem.encode(), encoded, encoded.decode())} == {pem}
 
 
+def test_certificates_are_files_or_data(tmp_path: pathlib.Path) -> None:
+    """A-ACT-027."""
+    from kopf import _credentials
+
+    pem = "-----BEGIN CERTIFICATE-----\n"
+    file = _credentials._as_file(str(tmp_path), "certificate", None, pem)
+    assert file == str(tmp_path / "certificate")
+    assert (tmp_path / "certificate").read_text() == pem
+    assert (tmp_path / "certificate").stat().st_mode & 0o077 == 0
+    assert _credentials._as_file(str(tmp_path), "key", tmp_path / "given", None) == str(tmp_path / "given")
+    assert _credentials._as_file(str(tmp_path), "key", None, None) is None
+
+
 def test_libraries_are_looked_for_without_importing_them() -> None:
     """A-ACT-021."""
     assert _logins._is_installed("kubernetes")

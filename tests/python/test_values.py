@@ -125,6 +125,16 @@ def test_patches_make_the_stanzas_that_are_written() -> None:
     assert patch["status"]["handler"] == {"x": 1}
 
 
+def test_what_is_deleted_from_patches_leaves_nothing_empty_behind() -> None:
+    """W-PRG-005."""
+    patch = kopf.Patch({"status": {"a": {"b": 1}, "c": 1}})
+    patch.meta.labels["x"] = "y"
+    del patch.meta.labels["x"]
+    assert patch == {"status": {"a": {"b": 1}, "c": 1}}
+    del patch.status["c"]
+    assert patch == {"status": {"a": {"b": 1}}}
+
+
 def test_patches_refuse_what_cannot_be() -> None:
     """A-PATCH-004, A-PATCH-005."""
     patch = kopf.Patch()
