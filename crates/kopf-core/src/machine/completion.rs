@@ -33,17 +33,17 @@ impl Machine {
             return Ok(());
         }
         let plan = turn.plan;
-        let kept = kept_essence(cause, state, cycle, plan)?;
+        let kept = kept_essences(cause, state, cycle, plan)?;
         let known = turn.plan.handlers.iter().filter(|handler| handler.trigger.is_changing());
         cycle.changes.purge(known.map(|handler| handler.id.clone()).chain(state.ids()));
-        if let (Some(kept), Some(seen)) = (&kept, &cause.new)
-            && !python_eq(kept, seen)
-        {
-            // The later handlers have seen this one: if the object returns to the kept one, they have to hear of it.
-            cycle.changes.cycle = CycleEssence::Stored(seen.clone());
+        let Some(present) = &cause.new else { return Ok(()) };
+        let other = kept.into_iter().find(|seen| !python_eq(seen, present));
+        if other.is_some() {
+            // The later handlers have seen this one: if the object returns to the other one, they have to hear of it.
+            cycle.changes.cycle = CycleEssence::Stored(present.clone());
         }
-        let handled = kept.or_else(|| cause.new.clone());
-        cycle.changes.handled = handled.filter(|essence| is_restored(cause, essence));
+        let handled = other.unwrap_or_else(|| present.clone());
+        cycle.changes.handled = is_restored(cause, &handled).then_some(handled);
         Ok(())
     }
 
@@ -60,9 +60,9 @@ impl Machine {
         if !has_finished || !ends_with_essence(cause.reason) {
             return Ok(());
         }
-        let is_kept = kept_essence(cause, state, cycle, plan)?.is_some();
-        if let Some(essence) = cause.new.clone().filter(|_| !is_kept) {
-            cycle.changes.cycle = CycleEssence::Stored(essence);
+        let kept = kept_essences(cause, state, cycle, plan)?;
+        if let Some(seen) = cause.new.clone().and_then(|seen| with_seen(kept, seen)) {
+            cycle.changes.cycle = CycleEssence::Stored(seen);
         }
         Ok(())
     }
@@ -73,9 +73,9 @@ impl Machine {
 /// as it is arrives as an update. Gives whether it does.
 pub(super) fn give_up_cycle(cycle: &mut Cycle, cause: &Cause, turn: Turn<'_>) -> Result<bool, ErrorInfo> {
     let storage = &*turn.plan.progress;
-    let kept = storage.fetch_cycle(&cause.object)?.map(Arc::new);
-    let is_known = kept.is_some();
-    let unseen = kept.filter(|essence| is_restored(cause, essence));
+    let kept = essences(storage.fetch_cycle(&cause.object)?);
+    let is_known = !kept.is_empty();
+    let unseen = kept.into_iter().find(|essence| is_restored(cause, essence));
     let is_update = unseen.is_some();
     if is_update || cause.reason == Some(Reason::Noop) {
         let state = State::read(storage, &cause.object, &declared(turn.plan), &[], Reason::Noop, turn.now)?;
@@ -92,18 +92,50 @@ pub(super) fn give_up_cycle(cycle: &mut Cycle, cause: &Cause, turn: Turn<'_>) ->
     Ok(is_update)
 }
 
-/// The essence that a finished cycle was about, if it was kept: it counts if it is about handlers that had finished before,
-/// and for the same cause (DEC-2).
-fn kept_essence(
+/// The essences that handlers of the cycle have finished with, as far as they are kept: they count if handlers had finished
+/// before, and for the same cause (DEC-2).
+fn kept_essences(
     cause: &Cause,
     state: &State,
     cycle: &Cycle,
     plan: &Plan,
-) -> Result<Option<Arc<Value>>, ErrorInfo> {
+) -> Result<Vec<Arc<Value>>, ErrorInfo> {
     if cycle.changes.cycle != CycleEssence::Kept || !state.had_finished() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    Ok(plan.progress.fetch_cycle(&cause.object)?.map(Arc::new))
+    Ok(essences(plan.progress.fetch_cycle(&cause.object)?))
+}
+
+/// Keeps what handlers have seen that have finished in a cycle which was given up for this one.
+pub(super) fn note_seen(cycle: &mut Cycle, plan: &Plan) -> Result<(), ErrorInfo> {
+    let Some((seen, had_finished)) = cycle.finished_with.take() else { return Ok(()) };
+    let kept = if had_finished { plan.progress.fetch_cycle(&cycle.event.object)? } else { None };
+    if let Some(seen) = with_seen(essences(kept), seen) {
+        cycle.changes.cycle = CycleEssence::Stored(seen);
+    }
+    Ok(())
+}
+
+/// Adds an essence that handlers have finished with; none if nothing is to be written. Two different ones are enough: whatever
+/// the object is in the end, one of them is another, and so shows that something is to be handled.
+fn with_seen(mut kept: Vec<Arc<Value>>, seen: Arc<Value>) -> Option<Arc<Value>> {
+    if kept.len() > 1 || kept.iter().any(|kept| python_eq(kept, &seen)) {
+        return None;
+    }
+    if kept.is_empty() {
+        return Some(seen);
+    }
+    kept.push(seen);
+    Some(Arc::new(kept.iter().map(|essence| Value::clone(essence)).collect()))
+}
+
+/// The essences in what is kept: one as itself, two as a list.
+fn essences(kept: Option<Value>) -> Vec<Arc<Value>> {
+    match kept {
+        None => Vec::new(),
+        Some(Value::Array(essences)) => essences.into_iter().map(Arc::new).collect(),
+        Some(essence) => vec![Arc::new(essence)],
+    }
 }
 
 /// Whether the essence differs from what is stored as handled: also where a diff shows nothing (W-DFF-003).
@@ -115,4 +147,23 @@ fn is_restored(cause: &Cause, essence: &Value) -> bool {
 /// was there before.
 pub(super) fn ends_with_essence(reason: Option<Reason>) -> bool {
     matches!(reason, Some(Reason::Create | Reason::Update))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// DEC-2 (c): the first two different essences are kept, and read back.
+    #[test]
+    fn two_different_essences_are_kept() {
+        let [one, two, three] = [1, 2, 3].map(|f| Arc::new(json!({"spec": {"f": f}})));
+        let kept = with_seen(Vec::new(), one.clone()).unwrap();
+        assert_eq!(essences(Some(Value::clone(&kept))), [one.clone()]);
+        assert_eq!(with_seen(vec![one.clone()], one.clone()), None);
+        let kept = with_seen(vec![one.clone()], two.clone()).unwrap();
+        assert_eq!(essences(Some(Value::clone(&kept))), [one.clone(), two.clone()]);
+        assert_eq!(with_seen(vec![one, two], three), None);
+    }
 }

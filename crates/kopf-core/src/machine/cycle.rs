@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     Call, CallId, Machine, Output, Turn,
     changes::deliver,
+    completion::note_seen,
     consistency::Sign,
     phase::{Cycle, Phase, Progress, Running},
     write::Write,
@@ -33,6 +34,7 @@ impl Machine {
             cycle.patch.transforms.append(&mut left_over.transforms);
         }
         self.note_children(&mut cycle, turn)?;
+        note_seen(&mut cycle, turn.plan)?;
         cycle.is_carrying |= !cycle.patch.is_empty() || !cycle.changes.is_empty();
         if mem::replace(&mut cycle.event.is_watched, true) {
             return Ok(Phase::Watched(cycle));

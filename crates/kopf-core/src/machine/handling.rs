@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Call, CallId, Machine, Output, Post, Turn,
-    changes::{CycleEssence, deliver},
+    changes::deliver,
     completion::{ends_with_essence, give_up_cycle},
     intake::Finished,
     phase::{Cycle, Phase, Progress, Running},
@@ -60,10 +60,8 @@ impl Handling {
                 deliver(id, result, &mut self.cycle.patch.merge);
             }
         }
-        // What those have seen that have finished now; if others had before, theirs is kept already (DEC-2).
-        let seen = self.cause.new.clone().filter(|_| self.has_finished && !self.state.had_finished());
-        if let Some(seen) = seen.filter(|_| ends_with_essence(self.cause.reason)) {
-            self.cycle.changes.cycle = CycleEssence::Stored(seen);
+        if self.has_finished && ends_with_essence(self.cause.reason) {
+            self.cycle.finished_with = self.cause.new.clone().map(|seen| (seen, self.state.had_finished()));
         }
         self.cycle
     }

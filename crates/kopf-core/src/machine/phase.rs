@@ -75,6 +75,8 @@ pub(super) struct Cycle {
     pub(super) changes: Changes,
     /// Sub-handlers whose records are in the patch, and not among the changes yet.
     pub(super) children: Vec<HandlerId>,
+    /// The essence that handlers have finished with, and whether others had before, if it is not among the changes yet.
+    pub(super) finished_with: Option<(Arc<Value>, bool)>,
     /// The finalizer is to be added or removed.
     pub(super) finalizer: Option<FinalizerChange>,
     /// Why state-changing handlers run; none if none is concerned.
@@ -149,6 +151,7 @@ impl Cycle {
             results: Vec::new(),
             changes: Changes::default(),
             children: Vec::new(),
+            finished_with: None,
             finalizer: None,
             cause: None,
             progress: Progress::default(),

@@ -162,5 +162,6 @@ impl Cycle {
         self.results = old.results;
         self.changes = old.changes;
         self.children = old.children;
+        self.finished_with = old.finished_with;
     }
 }
