@@ -430,6 +430,44 @@ async fn watches_can_stall() {
     assert_eq!(watch.next().await, None);
 }
 
+/// D-066: a Service keeps the address that it does not speak of, and gets no other one.
+#[tokio::test(start_paused = true)]
+async fn a_service_keeps_its_address() {
+    let cluster = cluster().await;
+    let services = "/api/v1/namespaces/default/services";
+    let mut service = json!({"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}});
+    let created = cluster.create(services, &service).await.unwrap();
+    let path = format!("{services}/s");
+    service["spec"]["ports"][0]["port"] = 81.into();
+    let replaced = cluster.replace(&path, &service).await.unwrap();
+    assert_eq!(replaced["spec"]["ports"][0]["port"], 81);
+    for field in ["clusterIP", "clusterIPs"] {
+        assert!(!created["spec"][field].is_null());
+        assert_eq!(replaced["spec"][field], created["spec"][field]);
+    }
+    let other = json!({"spec": {"clusterIP": "10.96.255.254", "clusterIPs": ["10.96.255.254"]}});
+    let refused = cluster.merge(&path, &other).await.unwrap_err();
+    assert_eq!(refused.reason(), "Invalid");
+    assert!(refused.to_string().contains("spec.clusterIPs[0]"), "{refused}");
+}
+
+/// D-066: new objects of built-in types are checked, and so is what changes of them.
+#[tokio::test(start_paused = true)]
+async fn objects_of_built_in_types_are_checked() {
+    let cluster = cluster().await;
+    let claims = "/api/v1/namespaces/default/persistentvolumeclaims";
+    let mut claim = json!({"metadata": {"name": "c"}, "spec": {"accessModes": ["ReadWriteOnce"]}});
+    let refused = cluster.create(claims, &claim).await.unwrap_err();
+    assert!(refused.to_string().contains("spec.resources[storage]: Required value"), "{refused}");
+    claim["spec"]["resources"] = json!({"requests": {"storage": "1Gi"}});
+    cluster.create(claims, &claim).await.unwrap();
+    let path = format!("{claims}/c");
+    let refused =
+        cluster.merge(&path, &json!({"spec": {"accessModes": ["ReadOnlyMany"]}})).await.unwrap_err();
+    assert!(refused.to_string().contains("spec is immutable after creation"), "{refused}");
+    cluster.merge(&path, &json!({"metadata": {"labels": {"a": "b"}}})).await.unwrap();
+}
+
 /// D-227: somebody else writes between a read and a write.
 #[tokio::test(start_paused = true)]
 async fn another_writer_can_be_faster() {

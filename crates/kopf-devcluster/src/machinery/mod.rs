@@ -34,7 +34,6 @@ pub(crate) mod object_meta;
 pub(crate) mod protobuf;
 #[cfg(test)]
 mod robustness;
-#[allow(dead_code, reason = "lands before the request pipeline that calls it")]
 pub(crate) mod rules;
 pub(crate) mod schema;
 pub(crate) mod selector;

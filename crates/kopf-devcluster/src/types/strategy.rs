@@ -9,7 +9,7 @@ use super::fields::id_of;
 use crate::crd;
 use crate::machinery::cause::Cause;
 use crate::machinery::defaults::{self, pods};
-use crate::machinery::selector::label::LabelSelector;
+use crate::machinery::rules;
 use crate::machinery::types::decode;
 use crate::server::write::Target;
 
@@ -69,12 +69,28 @@ fn give_address(target: &Target<'_>, service: &mut Value) {
     }
 }
 
+/// A Service that does not speak of its address keeps the one that it has.
+fn keep_address(service: &mut Value, old: &Value) {
+    let (spec, old) = (&mut service["spec"], &old["spec"]);
+    if spec["type"] == "ExternalName" || old["type"] == "ExternalName" || old["clusterIP"].is_null() {
+        return;
+    }
+    if spec["clusterIP"].as_str().unwrap_or_default().is_empty() {
+        spec["clusterIP"] = old["clusterIP"].clone();
+    }
+    let has_addresses = spec["clusterIPs"].as_array().is_some_and(|addresses| !addresses.is_empty());
+    if !has_addresses && spec["clusterIP"] == old["clusterIP"] && !old["clusterIPs"].is_null() {
+        spec["clusterIPs"] = old["clusterIPs"].clone();
+    }
+}
+
 /// What the server does to an object about to be changed.
 pub(crate) fn on_update(target: &Target<'_>, value: &mut Value, old: &Value) {
     match (&*target.served.resource.group, &*target.served.resource.kind) {
         ("", "Namespace") if target.subresource != Some("finalize") => {
             value["spec"]["finalizers"] = old["spec"]["finalizers"].clone();
         }
+        ("", "Service") => keep_address(value, old),
         ("apiextensions.k8s.io", "CustomResourceDefinition") if target.subresource.is_none() => {
             crd::on_update(value)
         }
@@ -101,9 +117,7 @@ pub(crate) fn validate_create(target: &Target<'_>, value: &Value) -> Vec<Cause> 
     match (&*target.served.resource.group, &*target.served.resource.kind) {
         ("apiextensions.k8s.io", "CustomResourceDefinition") => crd::validate::validate(value),
         ("" | "events.k8s.io", "Event") => crate::events::validate(target, value),
-        ("", "Pod") => containers(&value["spec"], "spec"),
-        ("apps", "DaemonSet" | "Deployment" | "ReplicaSet" | "StatefulSet") => template(value),
-        _ => Vec::new(),
+        (group, kind) => rules::validate_create(group, kind, value),
     }
 }
 
@@ -113,49 +127,8 @@ pub(crate) fn validate_update(target: &Target<'_>, value: &Value, old: &Value) -
         ("apiextensions.k8s.io", "CustomResourceDefinition") if value["spec"] != old["spec"] => {
             crd::validate::validate(value)
         }
-        ("", "ConfigMap" | "Secret") if old["immutable"] == true => immutable(value, old),
-        ("", "Secret") if value["type"] != old["type"] => {
-            vec![Cause::invalid("type", &value["type"], "field is immutable")]
-        }
-        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding")
-            if value["roleRef"] != old["roleRef"] =>
-        {
-            vec![Cause::invalid("roleRef", &value["roleRef"], "cannot change roleRef")]
-        }
-        _ => Vec::new(),
+        // Who writes the status need not answer for the rest of the object.
+        _ if target.subresource == Some("status") => Vec::new(),
+        (group, kind) => rules::validate_update(group, kind, value, old),
     }
-}
-
-/// A workload must select its own pods, and these need containers.
-fn template(value: &Value) -> Vec<Cause> {
-    let template = &value["spec"]["template"];
-    let mut causes = Vec::new();
-    if value["spec"]["selector"].is_null() {
-        causes.push(Cause::required("spec.selector", ""));
-    } else if !LabelSelector::from_spec(&value["spec"]["selector"])
-        .is_some_and(|selector| selector.matches(template["metadata"]["labels"].as_object()))
-    {
-        let labels = &template["metadata"]["labels"];
-        let detail = "`selector` does not match template `labels`";
-        causes.push(Cause::invalid("spec.template.metadata.labels", labels, detail));
-    }
-    causes.extend(containers(&template["spec"], "spec.template.spec"));
-    causes
-}
-
-fn containers(spec: &Value, path: &str) -> Vec<Cause> {
-    match spec["containers"].as_array() {
-        Some(containers) if !containers.is_empty() => Vec::new(),
-        _ => vec![Cause::required(format!("{path}.containers"), "")],
-    }
-}
-
-fn immutable(value: &Value, old: &Value) -> Vec<Cause> {
-    let why = "field is immutable when `immutable` is set";
-    let fields = ["immutable", "data", "binaryData"];
-    fields
-        .iter()
-        .filter(|field| value[**field] != old[**field])
-        .map(|field| Cause::forbidden(*field, why))
-        .collect()
 }

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::Target;
 use super::options::FieldValidation;
-use super::prepare::{meta_text, metadata};
-use crate::machinery::{metadata as rules, names::NameSyntax};
+use super::prepare::{meta_text, remove};
+use crate::machinery::{metadata, names::NameSyntax};
 use crate::server::decode::Decoded;
 use crate::status::{ApiError, Subject};
 use crate::types::registry::Served;
@@ -120,7 +120,7 @@ pub(crate) fn complete(target: &Target<'_>, value: &mut Value, old: Option<&Valu
     value["apiVersion"] = version.api_version.as_str().into();
     value["kind"] = resource.kind.as_str().into();
     let mut warnings = Vec::new();
-    if let Some(warning) = rules::drop_repeated_owners(&mut value["metadata"]) {
+    if let Some(warning) = metadata::drop_repeated_owners(&mut value["metadata"]) {
         warnings.push(warning);
     }
     if let Some(definition) = &version.definition {
@@ -128,14 +128,14 @@ pub(crate) fn complete(target: &Target<'_>, value: &mut Value, old: Option<&Valu
     }
     crate::types::strategy::apply_defaults(target, value);
     if old.is_none_or(|old| old["metadata"]["finalizers"] != value["metadata"]["finalizers"]) {
-        warnings.extend(rules::warnings(&value["metadata"]));
+        warnings.extend(metadata::warnings(&value["metadata"]));
     }
     warnings
 }
 
 /// Validates an object about to be created; gives warnings.
 pub(crate) fn new_object(target: &Target<'_>, value: &Value) -> Result<Vec<String>, ApiError> {
-    let mut causes = rules::validate_create(&value["metadata"], metadata_rules(&target.served.resource));
+    let mut causes = metadata::validate_create(&value["metadata"], metadata_rules(&target.served.resource));
     let mut warnings = Vec::new();
     if let Some(definition) = &target.served.version().definition {
         causes.extend(definition.validate(value, None, &mut warnings));
@@ -151,7 +151,7 @@ pub(crate) fn changed_object(
     old: &Value,
 ) -> Result<Vec<String>, ApiError> {
     let rules_of_type = metadata_rules(&target.served.resource);
-    let mut causes = rules::validate_update(&value["metadata"], &old["metadata"], rules_of_type);
+    let mut causes = metadata::validate_update(&value["metadata"], &old["metadata"], rules_of_type);
     let mut warnings = Vec::new();
     if let Some(definition) = &target.served.version().definition {
         causes.extend(definition.validate(value, Some(old), &mut warnings));
@@ -160,18 +160,18 @@ pub(crate) fn changed_object(
     if causes.is_empty() { Ok(warnings) } else { Err(target.invalid(meta_text(old, "name"), &causes)) }
 }
 
-fn metadata_rules(resource: &Resource) -> rules::Rules {
+fn metadata_rules(resource: &Resource) -> metadata::Rules {
     let name_syntax = match (resource.group.as_str(), resource.kind.as_str()) {
         ("", "Namespace" | "Service") => NameSyntax::Label,
         ("rbac.authorization.k8s.io", _) => NameSyntax::PathSegment,
         _ => NameSyntax::Subdomain,
     };
-    rules::Rules { is_namespaced: resource.namespaced, name_syntax }
+    metadata::Rules { is_namespaced: resource.namespaced, name_syntax }
 }
 
 /// An object in the form in which it is stored: the storage version's.
 pub(crate) fn stored_form(served: &Served, mut value: Value) -> Value {
-    metadata(&mut value).shift_remove("resourceVersion");
+    remove(&mut value["metadata"], "resourceVersion");
     if served.version().view.shape == Shape::EventsV1 {
         return crate::events::to_core(&value);
     }
