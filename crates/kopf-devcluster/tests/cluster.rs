@@ -468,6 +468,30 @@ async fn objects_of_built_in_types_are_checked() {
     cluster.merge(&path, &json!({"metadata": {"labels": {"a": "b"}}})).await.unwrap();
 }
 
+/// D-160: `kubectl apply` changes over to the server's side, and its note of what it applied stays up to date.
+#[tokio::test(start_paused = true)]
+async fn kubectl_changes_over_to_server_side_apply() {
+    const NOTE: &str = "kubectl.kubernetes.io/last-applied-configuration";
+    let cluster = cluster().await;
+    let config = |value: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": value}});
+    let mut noted = config("1");
+    noted["metadata"]["annotations"] = json!({NOTE: config("1").to_string()});
+    let collection = "/api/v1/namespaces/default/configmaps";
+    let by_client = format!("{collection}?fieldManager=kubectl-client-side-apply");
+    cluster.create(&by_client, &noted).await.unwrap();
+    for (manager, status) in [("other", StatusCode::CONFLICT), ("kubectl", StatusCode::OK)] {
+        let request = Request::patch(format!("{collection}/a?fieldManager={manager}"))
+            .header("content-type", "application/apply-patch+yaml")
+            .body(Full::<Bytes>::from(config("2").to_string()))
+            .unwrap();
+        assert_eq!(cluster.service().oneshot(request).await.unwrap().status(), status, "{manager}");
+    }
+    let object = cluster.get(&format!("{collection}/a")).await.unwrap();
+    assert_eq!(object["data"]["k"], "2");
+    let note = object["metadata"]["annotations"][NOTE].as_str().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(note).unwrap(), config("2"));
+}
+
 /// D-227: somebody else writes between a read and a write.
 #[tokio::test(start_paused = true)]
 async fn another_writer_can_be_faster() {

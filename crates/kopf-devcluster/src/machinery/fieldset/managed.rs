@@ -296,7 +296,7 @@ fn encode_entry(entry: &Entry) -> Value {
 /// # Errors
 ///
 /// An entry has no known operation, no version, or fields in another form.
-pub(crate) fn decode_entries(encoded: &Value) -> Result<Vec<Entry>, String> {
+pub(super) fn decode_entries(encoded: &Value) -> Result<Vec<Entry>, String> {
     let entries = encoded.as_array().map(Vec::as_slice).unwrap_or_default();
     entries.iter().enumerate().map(|(index, entry)| decode_entry(index, entry)).collect()
 }

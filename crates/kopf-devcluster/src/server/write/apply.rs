@@ -10,17 +10,11 @@ use super::validate::{Checked, decoded};
 use super::{Target, Written};
 use crate::machinery::cause::Cause;
 use crate::machinery::fieldset::apply::{Error, apply as merge};
-use crate::machinery::fieldset::managed::{Writer, decode_entries};
 use crate::server::Request;
 use crate::server::decode::{Decoded, go_type, yaml};
 use crate::server::read::not_found;
 use crate::status::ApiError;
 use crate::store::CreateError;
-
-/// The manager under which kubectl applies.
-const KUBECTL: &str = "kubectl";
-/// Where kubectl keeps what it has applied on the client's side.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Applies the configuration in the body: creates the object, or brings it to what the manager wants.
 pub(crate) async fn apply(target: &Target<'_>, request: &Request, name: &str) -> Result<Written, ApiError> {
@@ -90,14 +84,7 @@ fn merged(
     for field in ["resourceVersion", "uid"] {
         remove(&mut fields["metadata"], field);
     }
-    let writer = ownership.writer();
-    let mut applied = merge(live, &fields, &writer, is_forced);
-    if let (Err(Error::Conflict { causes, .. }), Some(live)) = (&applied, live)
-        && is_upgrade(live, causes, &writer)
-    {
-        applied = merge(Some(live), &fields, &writer, true);
-    }
-    let applied = applied.map_err(|error| match error {
+    let applied = merge(live, &fields, &ownership.writer(), is_forced).map_err(|error| match error {
         Error::Conflict { message, causes } => {
             ApiError::new(409, "Conflict", message, None).with_causes(&causes)
         }
@@ -116,33 +103,6 @@ fn merged(
         };
     }
     Ok(object)
-}
-
-/// Whether all conflicts are with what kubectl itself has applied on the client's side, by the annotation that it keeps
-/// there, and what nobody has changed since (D-160).
-fn is_upgrade(live: &Value, conflicts: &[Cause], writer: &Writer<'_>) -> bool {
-    if writer.manager != KUBECTL {
-        return false;
-    }
-    let last = live["metadata"]["annotations"][LAST_APPLIED].as_str();
-    let Some(last) = last.and_then(|last| serde_json::from_str::<Value>(last).ok()).filter(Value::is_object)
-    else {
-        return false;
-    };
-    let stranger = Writer { manager: LAST_APPLIED, ..*writer };
-    let changed_since = match merge(Some(live), &last, &stranger, false) {
-        Err(Error::Conflict { causes, .. }) => causes,
-        Err(Error::Unsuitable(_)) => return false,
-        Ok(_) => Vec::new(),
-    };
-    let applied = merge(None, &last, &stranger, true).ok();
-    let entries =
-        applied.and_then(|applied| decode_entries(&applied.object["metadata"]["managedFields"]).ok());
-    let applied: Vec<String> = entries.into_iter().flatten().flat_map(|entry| entry.fields.paths()).collect();
-    conflicts.iter().all(|conflict| {
-        applied.contains(&conflict.field)
-            && !changed_since.iter().any(|changed| changed.field == conflict.field)
-    })
 }
 
 async fn change_by(
