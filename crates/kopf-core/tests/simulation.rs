@@ -487,7 +487,7 @@ impl World {
     /// A request reaches the server, also if its sender is gone.
     fn serve(&mut self, process: u64, uid: &str, request: &Request, carried: Vec<Ended>) {
         // Two processes that write at once are a matter of peering, not of the machine.
-        let has_successor = self.process > process + 1;
+        let has_successor = process != self.process && (self.is_running || self.process > process + 1);
         if has_successor {
             return;
         }
