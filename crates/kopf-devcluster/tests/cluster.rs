@@ -508,3 +508,32 @@ async fn another_writer_can_be_faster() {
         (&json!("another"), &json!(1))
     );
 }
+
+/// D-129: an owner in another namespace counts as absent, and the user is told.
+#[tokio::test(start_paused = true)]
+async fn an_owner_in_another_namespace_is_no_owner() {
+    let cluster = cluster().await;
+    let owner = cluster.create(COLLECTION, &widget("owner")).await.unwrap();
+    cluster.create("/api/v1/namespaces", &json!({"metadata": {"name": "other"}})).await.unwrap();
+    let reference = json!({"apiVersion": "test.dev/v1", "kind": "Widget", "name": "owner", "uid": owner["metadata"]["uid"]});
+    let dependent = json!({"metadata": {"name": "d", "ownerReferences": [reference]}});
+    cluster.create("/api/v1/namespaces/other/configmaps", &dependent).await.unwrap();
+    let gone = cluster.wait_for("/api/v1/namespaces/other/configmaps/d", |object| object.is_none());
+    assert_eq!(tokio::time::timeout(Duration::from_secs(5), gone).await.unwrap().unwrap(), None);
+    let events = cluster.list("/api/v1/namespaces/other/events").await.unwrap();
+    assert_eq!(events[0]["reason"], "OwnerRefInvalidNamespace");
+}
+
+/// D-126: a pod with a node goes when its grace is over.
+#[tokio::test(start_paused = true)]
+async fn a_pod_ends_after_its_grace() {
+    let cluster = cluster().await;
+    let spec = json!({"nodeName": "n", "terminationGracePeriodSeconds": 7, "containers": [{"name": "c", "image": "i"}]});
+    let pods = "/api/v1/namespaces/default/pods";
+    cluster.create(pods, &json!({"metadata": {"name": "p"}, "spec": spec})).await.unwrap();
+    let started = tokio::time::Instant::now();
+    let marked = cluster.delete(&format!("{pods}/p")).await.unwrap();
+    assert_eq!(marked["metadata"]["deletionGracePeriodSeconds"], 7);
+    cluster.wait_for(&format!("{pods}/p"), |object| object.is_none()).await.unwrap();
+    assert_eq!(started.elapsed(), Duration::from_secs(7));
+}

@@ -256,7 +256,7 @@ fn report_wrong_namespace(shared: &Arc<Shared>, reference: &Value, dependent: &K
     );
     let now = shared.clock.now_text();
     let event = json!({
-        "metadata": {"generateName": format!("{}.", dependent.name)},
+        "metadata": {"name": shared.random.name(&format!("{}.", dependent.name))},
         "involvedObject": {
             "apiVersion": value["apiVersion"], "kind": value["kind"], "name": dependent.name,
             "namespace": dependent.namespace, "uid": meta_text(value, "uid"),

@@ -23,6 +23,8 @@
 
 pub(crate) mod cause;
 pub(crate) mod defaults;
+#[cfg(test)]
+mod differential;
 pub(crate) mod fieldset;
 mod json;
 pub(crate) mod json_patch;

@@ -65,7 +65,12 @@ pub(crate) fn generate(prefix: &str, random: [u8; SUFFIX_LENGTH]) -> String {
 
 /// Checks a DNS subdomain: labels with dots between, at most 253 bytes.
 pub(crate) fn dns_1123_subdomain(name: &str) -> Vec<String> {
-    let mut errors = too_long(name, 253);
+    subdomain(name, "characters")
+}
+
+/// The real server counts bytes in any case, and names them in label keys only.
+fn subdomain(name: &str, unit: &str) -> Vec<String> {
+    let mut errors = too_long(name, 253, unit);
     if !name.split('.').all(is_dns_1123_label) {
         errors.push(
             "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
@@ -79,7 +84,7 @@ pub(crate) fn dns_1123_subdomain(name: &str) -> Vec<String> {
 
 /// Checks a DNS label: at most 63 bytes.
 pub(crate) fn dns_1123_label(name: &str) -> Vec<String> {
-    let mut errors = too_long(name, 63);
+    let mut errors = too_long(name, 63, "characters");
     if is_dns_1123_label(name) {
         return errors;
     }
@@ -95,7 +100,7 @@ pub(crate) fn dns_1123_label(name: &str) -> Vec<String> {
 
 /// Checks a DNS label of the older kind, which begins with a letter.
 pub(crate) fn dns_1035_label(name: &str) -> Vec<String> {
-    let mut errors = too_long(name, 63);
+    let mut errors = too_long(name, 63, "characters");
     if !is_dns_1123_label(name) || !name.starts_with(|first: char| first.is_ascii_lowercase()) {
         errors.push(
             "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an \
@@ -134,7 +139,7 @@ pub(crate) fn qualified_name(text: &str) -> Vec<String> {
             name
         }
         [prefix, name] => {
-            errors.extend(dns_1123_subdomain(prefix).into_iter().map(|error| format!("prefix part {error}")));
+            errors.extend(subdomain(prefix, "bytes").into_iter().map(|error| format!("prefix part {error}")));
             name
         }
         _ => {
@@ -147,7 +152,7 @@ pub(crate) fn qualified_name(text: &str) -> Vec<String> {
     if name.is_empty() {
         errors.push("name part must be non-empty".to_owned());
     }
-    errors.extend(too_long(name, 63).into_iter().map(|error| format!("name part {error}")));
+    errors.extend(too_long(name, 63, "bytes").into_iter().map(|error| format!("name part {error}")));
     if !is_label_name(name) {
         errors.push(format!("name part {SYNTAX}"));
     }
@@ -156,7 +161,7 @@ pub(crate) fn qualified_name(text: &str) -> Vec<String> {
 
 /// Checks the value of a label: empty, or at most 63 bytes of the syntax of names.
 pub(crate) fn label_value(text: &str) -> Vec<String> {
-    let mut errors = too_long(text, 63);
+    let mut errors = too_long(text, 63, "bytes");
     if !text.is_empty() && !is_label_name(text) {
         errors.push(
             "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', \
@@ -168,9 +173,9 @@ pub(crate) fn label_value(text: &str) -> Vec<String> {
     errors
 }
 
-fn too_long(text: &str, limit: usize) -> Vec<String> {
+fn too_long(text: &str, limit: usize, unit: &str) -> Vec<String> {
     match text.len() > limit {
-        true => vec![format!("must be no more than {limit} bytes")],
+        true => vec![format!("must be no more than {limit} {unit}")],
         false => Vec::new(),
     }
 }
@@ -224,8 +229,8 @@ mod tests {
             check(PathSegment, name, path);
         }
         assert_eq!(Label.check("a.b"), ["must not contain dots"]);
-        assert_eq!(Label.check(&"a".repeat(64)), ["must be no more than 63 bytes"]);
-        assert_eq!(Subdomain.check(&"a".repeat(254)), ["must be no more than 253 bytes"]);
+        assert_eq!(Label.check(&"a".repeat(64)), ["must be no more than 63 characters"]);
+        assert_eq!(Subdomain.check(&"a".repeat(254)), ["must be no more than 253 characters"]);
     }
 
     /// D-102.

@@ -81,18 +81,53 @@ fn parse_quantity(text: &str) -> Option<String> {
     let binary = BINARY.iter().find(|(name, _)| *name == suffix).map(|(_, power)| 1024_i128.pow(*power));
     let decimal = DECIMAL.iter().find(|(name, _)| *name == suffix).map(|(_, power)| *power);
     let exponent = suffix.strip_prefix(['e', 'E']).and_then(|exponent| exponent.parse::<i32>().ok());
+    let power = decimal.map_or(exponent, |power| Some(i32::try_from(power).ok()? - 9));
+    let is_binary = binary.is_some();
+    let binary_power = BINARY.iter().find(|(name, _)| *name == suffix).map(|(_, power)| *power);
+    if (is_binary || power.is_some()) && is_kept(number, power, binary_power) {
+        return Some(text.to_owned());
+    }
     let nanos = match (binary, decimal, exponent) {
         (Some(factor), ..) => scaled(number, 9)?.checked_mul(factor)?,
         (None, Some(power), _) => scaled(number, i32::try_from(power).ok()?)?,
         (None, None, Some(exponent)) => scaled(number, exponent.checked_add(9)?)?,
         (None, None, None) => return None,
     };
-    let is_small = nanos.abs() < 1024 * NANOS;
-    Some(match (binary.is_some() && !is_small, exponent.is_some() && decimal.is_none()) {
+    // The largest quantity of bytes.
+    let most = i128::from(i64::MAX) * NANOS;
+    let nanos = if is_binary { nanos.clamp(-most, most) } else { nanos };
+    // Small numbers and fractions are easier to read, and exact, in decimal.
+    let is_small = nanos.abs() < 1024 * NANOS || nanos % NANOS != 0;
+    Some(match (is_binary && !is_small, exponent.is_some() && decimal.is_none()) {
         (true, _) => in_binary(nanos),
         (false, true) => in_exponents(nanos),
         (false, false) => in_decimal(nanos),
     })
+}
+
+/// Whether the real server takes a text for canonical, by its last digits, and keeps it as it is: `+2`, `1.005k`.
+fn is_kept(number: &str, power: Option<i32>, binary_power: Option<u32>) -> bool {
+    const MOST_DIGITS: usize = 18;
+    let digits = number.trim_start_matches(['+', '-']);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let whole = match whole.trim_start_matches('0') {
+        "" => "0",
+        whole => whole,
+    };
+    let all = format!("{whole}{fraction}");
+    let Ok(value) = all.parse::<i64>() else { return false };
+    match (binary_power, power) {
+        (Some(power), _) => {
+            let precision = 14 - i64::try_from(whole.len()).unwrap_or(i64::MAX) - i64::from(power) * 3;
+            fraction.is_empty() && precision >= 0 && value % 8 != 0
+        }
+        (None, Some(power)) => {
+            let scale = power - i32::try_from(fraction.len()).unwrap_or(i32::MAX);
+            let is_short = all.len() <= MOST_DIGITS && scale >= -9;
+            is_short && scale % 3 == 0 && !all.ends_with("000") && !all.starts_with('0')
+        }
+        (None, None) => false,
+    }
 }
 
 /// A decimal number times a power of ten, rounded away from zero.
@@ -136,9 +171,8 @@ fn in_exponents(nanos: i128) -> String {
     }
 }
 
-/// Fractions are rounded up.
 fn in_binary(nanos: i128) -> String {
-    let whole = nanos / NANOS + i128::from(nanos % NANOS > 0);
+    let whole = nanos / NANOS;
     match BINARY.iter().find(|(_, power)| whole % 1024_i128.pow(*power) == 0) {
         Some((suffix, power)) => format!("{}{suffix}", whole / 1024_i128.pow(*power)),
         None => whole.to_string(),
@@ -181,7 +215,7 @@ mod tests {
             ("512", "512"),
             ("100Ki", "100Ki"),
             ("0.5Ki", "512"),
-            ("1.3Ki", "1332"),
+            ("1.3Ki", "1331200m"),
             ("12e6", "12e6"),
             ("1e3", "1e3"),
             ("1000", "1k"),

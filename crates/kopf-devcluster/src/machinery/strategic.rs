@@ -294,33 +294,20 @@ fn delete_items(list: Option<&mut Value>, deleted: &Value) {
     }
 }
 
-/// The value without directives and nulls, as a new field gets it; `None` if it is itself to be deleted.
+/// The value without directives and nulls, as a new field gets it; `None` if it is itself a directive: with nothing to
+/// replace or delete, it does nothing.
 fn without_directives(value: Value) -> Option<Value> {
     match value {
-        Value::Object(mut fields) => {
-            match fields.shift_remove(PATCH) {
-                Some(directive) if directive == "delete" => return None,
-                _ => {}
-            }
-            fields.retain(|name, field| {
-                let is_directive =
-                    name == RETAIN_KEYS || name.starts_with(DELETE_FROM) || name.starts_with(SET_ORDER);
-                !is_directive && !field.is_null()
-            });
-            Some(Value::Object(
-                fields
-                    .into_iter()
-                    .filter_map(|(name, field)| without_directives(field).map(|field| (name, field)))
-                    .collect(),
-            ))
-        }
-        Value::Array(items) => {
-            let is_directive = |item: &Value| {
-                item.as_object().is_some_and(|fields| fields.len() == 1 && fields.contains_key(PATCH))
+        Value::Object(fields) if fields.contains_key(PATCH) => None,
+        Value::Object(fields) => {
+            let is_kept = |name: &str| {
+                name != RETAIN_KEYS && !name.starts_with(DELETE_FROM) && !name.starts_with(SET_ORDER)
             };
-            let items = items.into_iter().filter(|item| !is_directive(item));
-            Some(Value::Array(items.filter_map(without_directives).collect()))
+            let fields = fields.into_iter().filter(|(name, field)| is_kept(name) && !field.is_null());
+            let fields = fields.filter_map(|(name, field)| Some((name, without_directives(field)?)));
+            Some(Value::Object(fields.collect()))
         }
+        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(without_directives).collect())),
         other => Some(other),
     }
 }

@@ -58,7 +58,7 @@ fn note(config: &Value) -> String {
     }
     let has_none =
         config.pointer("/metadata/annotations").is_some_and(|left| left == &Value::Object(Map::new()));
-    if let (true, Some(metadata)) = (has_none, config["metadata"].as_object_mut()) {
+    if let (true, Some(metadata)) = (has_none, config.get_mut("metadata").and_then(Value::as_object_mut)) {
         metadata.shift_remove("annotations");
     }
     format!("{config}\n")

@@ -34,7 +34,7 @@ pub(super) fn validate_data(object: &Value) -> Vec<Cause> {
 fn config_key(name: &str) -> Vec<String> {
     let mut faults = Vec::new();
     if name.len() > 253 {
-        faults.push("must be no more than 253 bytes".to_owned());
+        faults.push("must be no more than 253 characters".to_owned());
     }
     let is_fine =
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));

@@ -25,7 +25,11 @@ impl FieldSelector {
         for part in parts.into_iter().filter(|part| !part.is_empty()) {
             let (field, is_negated, value) = operator(part)
                 .ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{part}'"))?;
-            terms.push(Term { field: field.to_owned(), is_negated, value: unescape(value)? });
+            let value = unescape(value)?;
+            // A term of nothing about nothing selects everything, on the real server too.
+            if !(field.is_empty() && value.is_empty()) {
+                terms.push(Term { field: field.to_owned(), is_negated, value });
+            }
         }
         Ok(Self { terms })
     }
