@@ -529,11 +529,10 @@ def _activity(
 def _resource(trigger: Trigger | Literal["event"], given: dict[str, Any]) -> Decorator:
     """The decorator for the arguments of one of the factories above; they are checked when it is applied (A-DEC-002)."""
     args = _without_trailing_nones([given[name] for name in _POSITIONAL])
-    pending = Pending(f"on.{trigger}", args[0]) if len(args) == 1 and callable(args[0]) else None
+    pending = Pending(f"on.{trigger}", args[0] if len(args) == 1 and callable(args[0]) else None)
 
     def decorator(fn: Fn) -> Fn:
-        if pending is not None:
-            pending.applied()
+        pending.applied()
         target = get_default_registry() if given["registry"] is None else given["registry"]
         filters = criteria(**_only(given, _FILTERS))
         common = {

@@ -1,4 +1,5 @@
 import logging
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -7,6 +8,14 @@ from helpers import CRD, Api, Calls, Logs, RunningOperator
 
 import kopf
 from kopf.testing import DevCluster
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interrupts() -> None:
+    """Commands under test are ended by Ctrl-C, also where the tests themselves run in the background of a shell, which lets its
+    background ignore interrupts, and everything that is started from there."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +31,12 @@ def registry() -> Iterator[kopf.OperatorRegistry]:
 def lifecycle(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test does to the default lifecycle stays in the test."""
     monkeypatch.setattr(kopf.lifecycles, "_default", kopf.lifecycles.asap)
+
+
+@pytest.fixture(autouse=True)
+def pending(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decorators that a test has not applied are forgotten with it."""
+    monkeypatch.setattr(kopf._pending, "_pending", {})
 
 
 @pytest.fixture

@@ -237,6 +237,16 @@ def test_resources_without_parentheses_are_an_error_when_loading_ends(decorator:
     _pending.check()  # it is told once
 
 
+@pytest.mark.parametrize("decorator", RESOURCE_DECORATORS)
+def test_resource_decorators_that_are_applied_to_nothing_are_an_error_when_loading_ends(decorator: Any) -> None:
+    """FIX-27, DEC-16."""
+    decorator("kex", **({"field": "spec"} if decorator is kopf.on.field else {}))
+    with pytest.raises(TypeError, match=r"was applied to no function") as caught:
+        _pending.check()
+    assert f"kopf.on.{decorator.__name__}(...) of {__file__}:" in str(caught.value)
+    _pending.check()  # it is told once
+
+
 def test_a_file_without_parentheses_is_named_with_the_line(tmp_path: Any) -> None:
     """FIX-27."""
     file = tmp_path / "handlers.py"
