@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from kopf import _flags, _native, _pending, _settings, _version, lifecycles
+from kopf import _flags, _native, _pending, _settings, lifecycles
 from kopf._context import event_queue_var, settings_var
 from kopf._flags import Flag
 from kopf._memo import Memo
@@ -228,7 +228,6 @@ def _reraise(tasks: Sequence[asyncio.Task[Any]]) -> None:
 
 async def _run_engine(engine: _native.Engine, settings: OperatorSettings, stopping: "_Stopping") -> None:
     """The engine as a task: its end is the task's end, a cancellation is a stop."""
-    logger.debug(f"Starting Kopf {_version.__version__}.")
     ended = engine.start()
     unwatch = _settings.watch(lambda: engine.push_settings(settings))
     try:

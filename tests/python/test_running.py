@@ -400,3 +400,13 @@ def test_a_stop_that_never_ends_is_ended(api: Api, tmp_path: pathlib.Path) -> No
     process.send_signal(signal.SIGTERM)  # a second one changes nothing (A-EMB-026)
     process.communicate(timeout=PATIENCE)
     assert process.returncode == -signal.SIGKILL
+
+
+def test_the_start_is_told_once_with_the_version(
+    api: Api, operator: Callable[..., RunningOperator], logs: Logs
+) -> None:
+    """W-PRC-004; the same name and version are sent with requests (W-API-002)."""
+    with operator():
+        logs.wait("Initial authentication has finished.")
+    starts = [message for message in logs.messages if message.lower().startswith("starting kopf")]
+    assert starts == [f"Starting Kopf {kopf.__version__}."]

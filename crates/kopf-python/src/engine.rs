@@ -124,6 +124,8 @@ impl Engine {
             operator.registry = plan.registry;
             operator.scope = plan.scope;
             operator.connection = plan.connection;
+            // What users look for in the logs of their API servers (W-API-002), and what the log begins with (W-PRC-004).
+            operator.user_agent = concat!("kopf/", env!("CARGO_PKG_VERSION")).into();
             if let Some(lifecycle) = &plan.lifecycle {
                 operator.handle().lifecycle().store(plugins::lifecycle(hub, lifecycle.bind(py))?);
             }
