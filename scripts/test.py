@@ -5,14 +5,13 @@ Called by `make test`. Every part runs even if an earlier one failed, so that on
 
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import time
 
+import tools
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "kopf-rs"
-KUBECTL_VERSION = "1.37.2"
 COMPILER = "1.95"  # whose messages crates/kopf/tests/ui holds
 
 timings: list[tuple[str, float, bool]] = []
@@ -28,37 +27,6 @@ def part(title: str, passed: bool, started: float) -> bool:
     """Notes the result and the time of a part."""
     timings.append((title, time.monotonic() - started, passed))
     return passed
-
-
-def build_kubectl() -> pathlib.Path | None:
-    """The pinned kubectl, built once into the cache outside the clone; none if this machine has no Go."""
-    binary = CACHE / f"kubectl-{KUBECTL_VERSION}"
-    if binary.exists():
-        return binary
-    if shutil.which("go") is None:
-        return None
-    CACHE.mkdir(parents=True, exist_ok=True)
-    major, minor, _ = KUBECTL_VERSION.split(".")
-    version = "k8s.io/component-base/version"
-    flags = (
-        f"-s -w -X {version}.gitVersion=v{KUBECTL_VERSION} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}"
-    )
-    unfinished = binary.with_suffix(f".{os.getpid()}")
-    built = run(
-        "go",
-        "build",
-        "-trimpath",
-        "-ldflags",
-        flags,
-        "-o",
-        unfinished,
-        ".",
-        cwd=ROOT / "tools/kubectl",
-        CGO_ENABLED="0",
-    )
-    if built:
-        unfinished.rename(binary)
-    return binary if built else None
 
 
 def main() -> int:
@@ -102,17 +70,16 @@ def main() -> int:
     part("the project itself", run(".venv/bin/python", "-m", "pytest", "tests/project"), started)
 
     started = time.monotonic()
-    kubectl = build_kubectl()
-    if kubectl is not None:
-        part(
-            f"kubectl {KUBECTL_VERSION}",
-            run(".venv/bin/python", "-m", "pytest", "tests/kubectl", KOPF_TEST_KUBECTL=str(kubectl)),
-            started,
-        )
+    title = f"kubectl {tools.GO_TOOLS['kubectl']}"
+    try:
+        kubectl = tools.go_tool("kubectl")
+    except tools.MissingToolError as error:
+        not_run.append(f"the tests with kubectl: {error}")
+    except subprocess.CalledProcessError:
+        part(title, False, started)
     else:
-        not_run.append(
-            f"the tests with kubectl {KUBECTL_VERSION}: it is built from Go modules; install Go 1.26 or newer from https://go.dev/dl"
-        )
+        command = (".venv/bin/python", "-m", "pytest", "tests/kubectl")
+        part(title, run(*command, KOPF_TEST_KUBECTL=str(kubectl)), started)
 
     print("\nTimes:")
     for title, seconds, passed in timings:
