@@ -67,11 +67,12 @@ impl Machine {
             }
             Part::Functions => PatchBody::Json(Vec::new()),
             Part::Json { is_status, operations } => {
-                self.debug(Line::JsonPatching { status: *is_status, operations: operations.clone() });
                 let test = freshest.resource_version().map(
                     |version| json!({"op": "test", "path": "/metadata/resourceVersion", "value": version}),
                 );
-                PatchBody::Json(test.into_iter().chain(operations.iter().cloned()).collect())
+                let guarded: Vec<_> = test.into_iter().chain(operations.iter().cloned()).collect();
+                self.debug(Line::JsonPatching { status: *is_status, operations: Arc::new(guarded.clone()) });
+                PatchBody::Json(guarded)
             }
         }
     }

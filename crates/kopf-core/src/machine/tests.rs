@@ -766,6 +766,16 @@ fn a_handled_deletion_is_only_released_again() {
     assert_eq!(outputs.body()[0]["value"], "102");
 }
 
+/// W-PAT-005, W-LOG-006: the line of a JSON patch shows all of it, the guard too.
+#[test]
+fn the_line_of_a_json_patch_shows_its_guard() {
+    let mut bench = Bench::new(&[("d", Trigger::Delete { optional: false })]);
+    let outputs = bench.event(&object("101", &json!({})));
+    let guard = "{'op': 'test', 'path': '/metadata/resourceVersion', 'value': '101'}";
+    let line = outputs.lines().into_iter().find(|line| line.starts_with("JSON-patching the resource with: "));
+    assert!(line.as_ref().is_some_and(|line| line.contains(guard)), "{line:?}");
+}
+
 /// DEC-38: if a delete handler wants something to be changed, its record is written with it.
 #[test]
 fn the_last_changes_of_a_deletion_carry_the_records() {
