@@ -1,6 +1,6 @@
 # The one front door. Everything is installed into the clone (.venv*, target, dist) but the kubectl of the tests.
 .POSIX:
-.PHONY: help demo test check wheel
+.PHONY: help demo test differential check wheel
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -10,6 +10,11 @@ demo: .venv/ready  ## a guided tour: an operator at work on the dev cluster, in 
 
 test: need  ## all tests, with their times, and what could not be run here
 	@$$(scripts/find-python | head -n 1) scripts/test.py
+
+SEED = 1
+COUNT = 100
+differential: .venv/ready  ## COUNT generated scenarios from SEED on, played to upstream Kopf and to ours, compared
+	@.venv/bin/python tests/differential/command.py --seed $(SEED) --count $(COUNT)
 
 check: .venv/ready  ## formatting, lints, types, documentation, licences
 	cargo fmt --all --check

@@ -70,6 +70,10 @@ def main() -> int:
     part("the project itself", run(".venv/bin/python", "-m", "pytest", "tests/project"), started)
 
     started = time.monotonic()
+    judged = run(".venv/bin/python", "-m", "pytest", "tests/differential", KOPF_TEST_UPSTREAM=str(tools.upstream()))
+    part("scenarios beside upstream Kopf", judged, started)
+
+    started = time.monotonic()
     title = f"kubectl {tools.GO_TOOLS['kubectl']}"
     try:
         kubectl = tools.go_tool("kubectl")

@@ -1,0 +1,176 @@
+"""The differences on purpose: each is a row of docs/differences.md, found there by its statement, and recognised here.
+
+An explanation without a row is an error, and so is a difference without an explanation. There are two kinds. A *form* takes
+out of both plays what differs in this one way, so that all else is compared as strictly as before. A *course* is for objects
+whose further life differs: it says what must hold instead.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from comparison import Course, Difference
+
+Json = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A scenario with what both sides made of it."""
+
+    frame: Mapping[str, Json]
+    scenario: Mapping[str, Json]
+    upstream: Course
+    ours: Course
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """A difference in form."""
+
+    statement: str
+    """As in docs/differences.md."""
+
+    calls: Callable[[Sequence[Json]], list[Json]] = list
+    lines: Callable[[Sequence[str]], list[str]] = list
+
+
+@dataclasses.dataclass(frozen=True)
+class Departure:
+    """A difference in the course of things."""
+
+    statement: str
+    """As in docs/differences.md."""
+
+    covers: Callable[[Case, str], bool]
+    """Whether all that differs of this object is because of it."""
+
+
+def without_false_alarms(lines: Sequence[str]) -> list[str]:
+    """W-PAT-021: upstream warns of removals that were fulfilled."""
+    return [line for line in lines if not _is_false_alarm(line)]
+
+
+def _is_false_alarm(line: str) -> bool:
+    found = re.match(r"WARNING Merge-patching finished with inconsistencies: (.*)$", line)
+    return found is not None and all(
+        op == "remove" and _is_removal(wanted) for op, _, wanted, _ in json.loads(found.group(1))
+    )
+
+
+def _is_removal(wanted: Json) -> bool:
+    return wanted is None or (isinstance(wanted, dict) and all(map(_is_removal, wanted.values())))
+
+
+_RELEASING = "DEBUG   Removing the finalizer, thus allowing the actual deletion."
+
+
+def without_release(lines: Sequence[str]) -> list[str]:
+    """DEC-38: the records of a deletion are not purged before the finalizer is removed."""
+    kept, is_releasing = [], False
+    for line in lines:
+        is_releasing = line == _RELEASING or (is_releasing and "-patching the " in line)
+        if not (is_releasing and line.startswith("DEBUG   Merge-patching the ")):
+            kept.append(line)
+    return kept
+
+
+def without_events_of_release(calls: Sequence[Json]) -> list[Json]:
+    """DEC-38: so there may be one event fewer, and the records are in the bodies of the others."""
+    return [call for call in calls if not ("type" in call and "deletionTimestamp" in call["body"]["metadata"])]
+
+
+FORMS: Sequence[Form] = (
+    Form("W-PAT-021", lines=without_false_alarms),
+    Form("DEC-38", lines=without_release, calls=without_events_of_release),
+)
+
+
+def is_restless(case: Case, name: str) -> bool:
+    """FIX-2, DEC-2: the object has changed while handlers of a cycle had finished and others had not, and ours tells them."""
+    return any(_has_changed_in_cycle(course.lines.get(name, [])) for course in (case.upstream, case.ours))
+
+
+def _has_changed_in_cycle(lines: Sequence[str]) -> bool:
+    seen: set[str] = set()
+    for line in lines:
+        if found := re.match(r"DEBUG   (?:Creation|Updating|Resuming) is in progress: (.*)$", line):
+            body = json.loads(found.group(1))
+            meta = body["metadata"]
+            notes = {
+                key: value
+                for key, value in meta.get("annotations", {}).items()
+                if "example.com/" not in key and "kopf" not in key
+            }
+            essence = [body.get("spec"), meta.get("labels"), notes, _status(body)]
+            seen.add(json.dumps(essence, sort_keys=True))
+        elif " is processed: " in line or " is superseded " in line or "is the same" in line:
+            if len(seen) > 1:
+                return True
+            seen.clear()
+    return len(seen) > 1
+
+
+def _status(body: Json) -> Json:
+    return (body.get("status") or {}).get("s")
+
+
+def has_patched_nothing(case: Case, name: str) -> bool:
+    """FIX-1: upstream waits five seconds for the event of a patch that has changed nothing, and handles no change meanwhile."""
+    body: Json = None
+    patched: Json = None
+    for line in [*case.upstream.lines.get(name, []), ""]:
+        if found := re.match(r"DEBUG   Merge-patching the \w+ with: (.*)$", line):
+            patched = _merged(patched if patched is not None else body, json.loads(found.group(1)))
+            continue
+        if body is not None and patched is not None and body == patched and "JSON-patching" not in line:
+            return True
+        patched = None
+        if found := re.match(r"DEBUG   \w+ is in progress: (.*)$", line):
+            body = json.loads(found.group(1))
+    return False
+
+
+def _merged(body: Json, patch: Json) -> Json:
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(body) if isinstance(body, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merged(merged.get(key), value)
+    return merged
+
+
+DEPARTURES: Sequence[Departure] = (Departure("FIX-1", has_patched_nothing), Departure("FIX-2", is_restless))
+
+STATEMENTS = [*(form.statement for form in FORMS), *(departure.statement for departure in DEPARTURES)]
+
+
+def in_common_form(course: Course) -> Course:
+    """A course without the differences in form."""
+    calls, lines = dict(course.calls), dict(course.lines)
+    for form in FORMS:
+        calls = {name: form.calls(each) for name, each in calls.items()}
+        lines = {name: form.lines(each) for name, each in lines.items()}
+    return dataclasses.replace(
+        course,
+        calls={name: each for name, each in calls.items() if each},
+        lines={name: each for name, each in lines.items() if each},
+    )
+
+
+def unexplained(case: Case, differences: Sequence[Difference]) -> tuple[list[Difference], set[str]]:
+    """The differences that no departure explains, and the statements that explain the others."""
+    left, used = [], set()
+    for difference in differences:
+        name = difference.object
+        found = next((one for one in DEPARTURES if one.covers(case, name)), None)
+        if found is None:
+            left.append(difference)
+        else:
+            used.add(found.statement)
+    return left, used

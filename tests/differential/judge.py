@@ -1,0 +1,61 @@
+"""Plays batches to both sides, and says what nothing explains."""
+
+import concurrent.futures
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from comparison import Difference, course_of, differences
+from explained import Case, in_common_form, unexplained
+from player import Play, Player, Side
+
+Json = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What is to be said of one scenario."""
+
+    scenario: Mapping[str, Json]
+    case: Case
+    unexplained: Sequence[Difference]
+    explanations: frozenset[str]
+
+
+class Judge:
+    """Has scenarios played by both sides."""
+
+    def __init__(self, upstream: str, ours: str) -> None:
+        self._sides = (Side("upstream", upstream), Side("ours", ours))
+
+    def judge(self, batch: Mapping[str, Json], patience: float = 1.0) -> list[Verdict]:
+        """Plays a batch to both sides at once."""
+        players = [Player(batch, side, patience) for side in self._sides]
+        with concurrent.futures.ThreadPoolExecutor(len(players)) as threads:
+            theirs, ours = threads.map(Player.play, players)
+        plays = zip(batch["scenarios"], theirs, ours, strict=True)
+        return [self._verdict(batch["frame"], *each) for each in plays]
+
+    def judge_patiently(self, batch: Mapping[str, Json], index: int, times: int = 2) -> Verdict:
+        """Plays one scenario of a batch again, alone and with more patience: on a busy machine, things that are due at
+        different moments can become due at once. The verdict is the mildest."""
+        alone = {**batch, "scenarios": [batch["scenarios"][index]]}
+        verdicts = []
+        for time in range(times):
+            verdicts.append(self.judge(alone, patience=2.0 + time)[0])
+            if not verdicts[-1].unexplained:
+                break
+        return verdicts[-1]
+
+    def _verdict(self, frame: Mapping[str, Json], scenario: Mapping[str, Json], theirs: Play, ours: Play) -> Verdict:
+        case = Case(frame, scenario, in_common_form(course_of(theirs)), in_common_form(course_of(ours)))
+        left, used = unexplained(case, differences(case.upstream, case.ours))
+        return Verdict(scenario, case, left, frozenset(used))
+
+
+def report(verdict: Verdict) -> str:
+    """What is wrong with a scenario, for people."""
+    parts = [f"frame: {json.dumps(verdict.case.frame)}", f"scenario: {json.dumps(verdict.scenario, indent=1)}"]
+    parts += [str(difference) for difference in verdict.unexplained]
+    return "\n".join(parts)

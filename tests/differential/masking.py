@@ -1,0 +1,76 @@
+"""Makes the plays of two sides comparable: what differs by nature is masked, and texts are given one form."""
+
+import ast
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Json = Any
+
+# The essence of the running cycle: a difference on purpose (FIX-2, DEC-2) that is in every body of a cycle of several handlers.
+OURS = "cycle-configuration"
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_SECONDS = re.compile(r"\d+\.\d+(?=( \(capped \d+\))? seconds)")
+_RUNTIME = re.compile(r"after \d+:\d\d:\d\d(\.\d+)?")
+# Texts that end with a value of Python: a body, a diff, a patch.
+_WITH_VALUE = re.compile(
+    r"^(.*(?: is in progress| diff|patching the resource with|patching the status with|with inconsistencies|Remaining): )(.*)$"
+)
+
+
+def masked(value: Json) -> Json:
+    """The value without moments, uids, versions, and what only ours keeps."""
+    if isinstance(value, str):
+        return _RUNTIME.sub("after <runtime>", _UID.sub("<uid>", _MOMENT.sub("<moment>", value)))
+    if isinstance(value, Mapping):
+        return {
+            key: "<version>" if key in ("resourceVersion", "generation") else masked(item)
+            for key, item in value.items()
+            if key != "managedFields" and not key.endswith(OURS)
+        }
+    if isinstance(value, list | tuple):
+        return [masked(item) for item in value]
+    return value
+
+
+def masked_text(text: str) -> str:
+    """A line of the log: with values in it sorted, for neither the order of keys nor that of a diff is promised."""
+    text = _SECONDS.sub("<seconds>", text)
+    if found := _WITH_VALUE.match(text):
+        head, value = found.groups()
+        parsed = _parsed(value)
+        if parsed is not None:
+            return head + canonical(_ordered(head, _without_versions(masked(parsed))))
+    return str(masked(text))
+
+
+def canonical(value: Json) -> str:
+    """One text for equal values."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=repr)
+
+
+def _parsed(value: str) -> Json:
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return None
+
+
+def _without_versions(value: Json) -> Json:
+    """The guards of JSON-patches hold versions."""
+    if isinstance(value, list):
+        return [
+            {**item, "value": "<version>"}
+            if isinstance(item, dict) and item.get("path") == "/metadata/resourceVersion"
+            else item
+            for item in value
+        ]
+    return value
+
+
+def _ordered(head: str, value: Json) -> Json:
+    is_diff = head.endswith((" diff: ", "with inconsistencies: "))
+    return sorted(value, key=canonical) if is_diff and isinstance(value, Sequence) else value

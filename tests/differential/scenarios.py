@@ -1,0 +1,263 @@
+"""Scenarios at random: handlers, what they do, and what happens to objects. The same seed gives the same scenario.
+
+A scenario is plain JSON, so that it can be printed, kept, made smaller, and read by operators in other processes:
+
+    {"resources": {"a": {"status": true, "namespaced": true}},
+     "handlers": [{"on": ["create"], "resource": "a", "id": "h1", "options": {…}, "script": [{…}, …], "subs": […]}],
+     "rounds": [[{"do": "create", "resource": "a", "name": "x", "object": {…}}], …]}
+
+`script` has what a handler does at its first attempt, at its second, and so on; the last entry stands for all further ones.
+The frame is what the scenarios of a batch have in common: the settings, and whether the operator is up, stopped or killed
+while the changes of a round are made.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Json = Any
+
+_PROGRESS: Sequence[Mapping[str, Json]] = [
+    {"class": "AnnotationsProgressStorage"},
+    {"class": "AnnotationsProgressStorage", "prefix": "our.example.com"},
+    {"class": "AnnotationsProgressStorage", "v1": False},
+    {"class": "StatusProgressStorage"},
+    {"class": "StatusProgressStorage", "field": "status.our.progress", "touch_field": "status.our.touched"},
+    {"class": "SmartProgressStorage"},
+    {
+        "class": "MultiProgressStorage",
+        "storages": [{"class": "AnnotationsProgressStorage"}, {"class": "StatusProgressStorage"}],
+    },
+]
+_DIFFBASE: Sequence[Mapping[str, Json]] = [
+    {"class": "AnnotationsDiffBaseStorage"},
+    {"class": "AnnotationsDiffBaseStorage", "prefix": "our.example.com", "key": "seen"},
+    {"class": "StatusDiffBaseStorage"},
+    {"class": "AnnotationsDiffBaseStorage", "ignored_fields": ["spec.b"]},
+    {
+        "class": "MultiDiffBaseStorage",
+        "storages": [{"class": "AnnotationsDiffBaseStorage"}, {"class": "StatusDiffBaseStorage"}],
+    },
+]
+_DELAYS = (0.1, 0.2, 0.3)
+
+
+def make_batch(seed: int, size: int) -> dict[str, Json]:
+    """So many scenarios with a common frame."""
+    rng = random.Random(f"batch {seed}")
+    frame = _frame(rng)
+    scenarios = [Scenario(random.Random(f"scenario {seed}/{n}"), len(frame["rounds"])).make() for n in range(size)]
+    return {"frame": frame, "scenarios": scenarios}
+
+
+def _frame(rng: random.Random) -> dict[str, Json]:
+    frame: dict[str, Json] = {
+        "rounds": ["up", *(rng.choice(["up", "up", "up", "stopped", "killed"]) for _ in range(4))]
+    }
+    if rng.random() < 0.15:
+        frame["rounds"][0] = "stopped"
+    if rng.random() < 0.5:
+        frame["progress"] = rng.choice(_PROGRESS)
+    if rng.random() < 0.5:
+        frame["diffbase"] = rng.choice(_DIFFBASE)
+    if rng.random() < 0.3:
+        frame["lifecycle"] = rng.choice(["all_at_once", "one_by_one", "asap"])
+    if rng.random() < 0.1:
+        frame["finalizer"] = "judged.dev/finalizer"
+    return frame
+
+
+class Scenario:
+    """Makes one scenario."""
+
+    def __init__(self, rng: random.Random, rounds: int) -> None:
+        self._rng = rng
+        self._rounds = rounds
+        self._ids = 0
+        self._resources: dict[str, dict[str, Json]] = {}
+
+    def make(self) -> dict[str, Json]:
+        for name in "ab"[: self._rng.choice([1, 1, 1, 2])]:
+            self._resources[name] = {"status": self._rng.random() < 0.6, "namespaced": self._rng.random() < 0.8}
+        handlers = [self._handler(name) for name in self._resources for _ in range(self._rng.choice([1, 1, 2, 2, 3]))]
+        return {"resources": self._resources, "handlers": handlers, "rounds": self._changes()}
+
+    # Handlers.
+
+    def _handler(self, resource: str) -> dict[str, Json]:
+        kinds = ["create", "create", "update", "update", "delete", "resume", "field", "event"]
+        on = [self._rng.choice(kinds)]
+        if on[0] in ("create", "update", "resume") and self._rng.random() < 0.25:
+            on.append(self._rng.choice([kind for kind in ("create", "update", "resume") if kind != on[0]]))
+        self._ids += 1
+        handler: dict[str, Json] = {"on": on, "resource": resource, "id": f"h{self._ids}"}
+        handler["options"] = self._options(on)
+        if self._rng.random() < 0.3:
+            handler["sync"] = True
+        handler["script"] = [self._action("event")] if on == ["event"] else self._script(handler["options"])
+        if on != ["event"] and self._rng.random() < 0.2:
+            handler["subs"] = [self._sub(on) for _ in range(self._rng.choice([1, 2]))]
+            if self._rng.random() < 0.3 and not handler.get("sync"):
+                handler["execute"] = True
+                for sub in handler["subs"]:
+                    sub["options"] = {}
+        return handler
+
+    def _sub(self, on: Sequence[str]) -> dict[str, Json]:
+        self._ids += 1
+        options = self._limits()
+        return {
+            "id": f"s{self._ids}",
+            "options": options,
+            "script": self._script(options),
+            "sync": self._rng.random() < 0.3,
+        }
+
+    def _options(self, on: Sequence[str]) -> dict[str, Json]:
+        rng = self._rng
+        options: dict[str, Json] = {}
+        if on == ["field"]:
+            options["field"] = rng.choice(["spec.a", "spec.b", "spec.n", "spec.n.x", "status.s", "metadata.labels"])
+        elif rng.random() < 0.2:
+            options["field"] = rng.choice(["spec.a", "spec.b", "spec.n.x"])
+        if "field" in options and rng.random() < 0.35:
+            if on in (["update"], ["field"]) and rng.random() < 0.5:
+                options[rng.choice(["old", "new"])] = self._matcher()
+            else:
+                options["value"] = self._matcher()
+        if rng.random() < 0.15:
+            options["labels"] = {"l": self._matcher(("1", "2"))}
+        if rng.random() < 0.1:
+            options["annotations"] = {"n": self._matcher(("1", "2"))}
+        if rng.random() < 0.1:
+            options["when"] = {"field": "a", "in": [rng.randrange(3), rng.randrange(3)]}
+        if rng.random() < 0.1:
+            options["param"] = rng.choice(["p", 1, None])
+        if on == ["delete"] and rng.random() < 0.2:
+            options["optional"] = True
+        if "resume" in on and rng.random() < 0.3:
+            options["deleted"] = True
+        if on != ["event"]:
+            options.update(self._limits())
+        return options
+
+    def _limits(self) -> dict[str, Json]:
+        rng = self._rng
+        limits: dict[str, Json] = {}
+        if rng.random() < 0.2:
+            limits["retries"] = rng.choice([0, 1, 2, 3])
+        if rng.random() < 0.1:
+            limits["timeout"] = rng.choice([0, 30, 60.5])
+        if rng.random() < 0.3:
+            limits["backoff"] = rng.choice(_DELAYS)
+        if rng.random() < 0.2:
+            limits["errors"] = rng.choice(["IGNORED", "TEMPORARY", "PERMANENT"])
+        return limits
+
+    def _matcher(self, values: Sequence[Json] = (0, 1, 2)) -> dict[str, Json]:
+        kind = self._rng.choice(["present", "absent", "equals", "equals", "in"])
+        match kind:
+            case "equals":
+                return {"equals": self._rng.choice(values)}
+            case "in":
+                return {"in": sorted({self._rng.choice(values), self._rng.choice(values)})}
+        return {kind: True}
+
+    def _script(self, options: Mapping[str, Json]) -> list[dict[str, Json]]:
+        failures = self._rng.choice([0, 0, 0, 1, 1, 2])
+        script = [self._action("failure") for _ in range(failures)]
+        script.append(self._action("end"))
+        return script
+
+    def _action(self, kind: str) -> dict[str, Json]:
+        rng = self._rng
+        action: dict[str, Json] = {}
+        if rng.random() < 0.25 and kind != "event":
+            action["patch"] = self._patch()
+        if rng.random() < 0.1 and kind != "event":
+            action["fns"] = [{"spec": {rng.choice("cd"): rng.randrange(2)}}]
+        if rng.random() < 0.1:
+            action["log"] = f"said by the handler {rng.randrange(100)}"
+        if kind == "failure":
+            action["end"] = rng.choice(["temporary", "temporary", "error"])
+            if action["end"] == "temporary":
+                action["delay"] = rng.choice([*_DELAYS, *_DELAYS, 0, None])
+        elif kind == "end" and rng.random() < 0.15:
+            action["end"] = rng.choice(["permanent", "permanent", "error"])
+            if action["end"] == "error":
+                # Errors without an end would be retried for ever.
+                action["end"] = "permanent"
+        elif kind == "event":
+            if rng.random() < 0.1:
+                action["end"] = rng.choice(["temporary", "permanent", "error"])
+        elif rng.random() < 0.5:
+            action["result"] = rng.choice(["text", 1, False, {"r": 1}, {"r": {"x": [1, 2]}}, [1, "b"], {}])
+        return action
+
+    def _patch(self) -> dict[str, Json]:
+        return self._rng.choice(
+            [
+                {"status": {"s": self._rng.randrange(3)}},
+                {"status": {"t": {"u": "v"}}},
+                {"spec": {self._rng.choice("cd"): self._rng.randrange(3)}},
+                {"metadata": {"labels": {"l": self._rng.choice("12")}}},
+                {"metadata": {"annotations": {"m": "by the handler"}}},
+                {"status": {"s": 1}, "spec": {"d": 5}},
+            ]
+        )
+
+    # Changes of objects.
+
+    def _changes(self) -> list[list[dict[str, Json]]]:
+        rounds = []
+        existing: dict[tuple[str, str], bool] = {}
+        names = [(resource, name) for resource in self._resources for name in ("x", "y")[: self._rng.choice([1, 1, 2])]]
+        for index in range(self._rounds):
+            changes = []
+            for resource, name in names:
+                if index and self._rng.random() < 0.15:
+                    continue
+                if not existing.get((resource, name)):
+                    changes.append({"do": "create", "object": self._object()})
+                    existing[resource, name] = True
+                elif self._rng.random() < (0.6 if index == self._rounds - 1 else 0.15):
+                    changes.append({"do": "delete"})
+                    existing[resource, name] = False
+                else:
+                    changes.append({"do": "edit", **self._edit(resource)})
+                changes[-1].update(resource=resource, name=name)
+            rounds.append(changes)
+        return rounds
+
+    def _object(self) -> dict[str, Json]:
+        rng = self._rng
+        meta: dict[str, Json] = {}
+        if rng.random() < 0.5:
+            meta["labels"] = {"l": rng.choice("12")}
+        if rng.random() < 0.3:
+            meta["annotations"] = {"n": rng.choice("12")}
+        return {"metadata": meta, "spec": self._spec()}
+
+    def _spec(self) -> dict[str, Json]:
+        rng = self._rng
+        spec: dict[str, Json] = {"a": rng.randrange(3)}
+        if rng.random() < 0.5:
+            spec["b"] = rng.choice([0, 1, 1.5, "é🚀", True, [1, 2]])
+        if rng.random() < 0.5:
+            spec["n"] = {"x": rng.randrange(3), "y": "z"}
+        return spec
+
+    def _edit(self, resource: str) -> dict[str, Json]:
+        rng = self._rng
+        patch = rng.choice(
+            [
+                {"spec": {"a": rng.randrange(3)}},
+                {"spec": {"a": rng.randrange(3), "b": rng.choice([0, 1, None, "t"])}},
+                {"spec": {"n": rng.choice([None, {"x": rng.randrange(3)}, {"x": None}])}},
+                {"metadata": {"labels": {"l": rng.choice(["1", "2", None])}}},
+                {"metadata": {"annotations": {"n": rng.choice(["1", "2", None])}}},
+                {"status": {"s": rng.randrange(3)}},
+            ]
+        )
+        is_separate = "status" in patch and self._resources[resource]["status"]
+        return {"patch": patch, "status": True} if is_separate else {"patch": patch}
