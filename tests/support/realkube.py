@@ -128,7 +128,7 @@ class RealCluster:
 
     def get(self, path: str) -> bytes | None:
         """What the API server answers; None if it does not, or answers with an error."""
-        context = ssl.create_default_context(cafile=self.folder / "certs" / "apiserver.crt")
+        context = ssl.create_default_context(cafile=self.folder / "certs" / "ca.crt")
         request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {TOKEN}"})
         try:
             with urllib.request.urlopen(request, timeout=5, context=context) as response:
@@ -142,13 +142,16 @@ class RealCluster:
         _run("openssl", "rsa", "-in", str(key), "-pubout", "-out", str(public))
         certs = self.folder / "certs"
         certs.mkdir()
-        subject = ["-subj", "/CN=kopf-realkube", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
-        use = ["-addext", "keyUsage=critical,digitalSignature,keyCertSign", "-days", "7", "-nodes"]
-        pair = ["-keyout", str(certs / "apiserver.key"), "-out", str(certs / "apiserver.crt")]
-        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-        _run("openssl", "req", "-x509", *kind, *pair, *subject, *use)
+        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-days", "7", "-nodes"]
+        authority = ["-keyout", str(certs / "ca.key"), "-out", str(certs / "ca.crt"), "-subj", "/CN=kopf-realkube"]
+        _run("openssl", "req", "-x509", *kind, *authority, "-addext", "keyUsage=critical,keyCertSign")
+        # A certificate of its own for the server: rustls takes none that is an authority.
+        issuer = ["-CA", str(certs / "ca.crt"), "-CAkey", str(certs / "ca.key")]
+        pair = ["-keyout", str(certs / "apiserver.key"), "-out", str(certs / "apiserver.crt"), "-subj", "/CN=apiserver"]
+        names = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"]
+        _run("openssl", "req", "-x509", *kind, *issuer, *pair, *names, "-addext", "keyUsage=critical,digitalSignature")
         (self.folder / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
-        cluster = {"server": self.url, "certificate-authority": str(certs / "apiserver.crt")}
+        cluster = {"server": self.url, "certificate-authority": str(certs / "ca.crt")}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
