@@ -113,5 +113,8 @@ async fn a_service_without_an_address_is_a_failed_call() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     cluster.route_service("ns", "svc", 8443, nobody);
     let refused = cluster.create(CONFIGS, &json!({"metadata": {"name": "a"}})).await.unwrap_err();
-    assert!(refused.to_string().contains("connect: "), "{refused}");
+    assert!(
+        refused.to_string().contains("Post \"https://svc.ns.svc:8443/?timeout=10s\": dial tcp "),
+        "{refused}"
+    );
 }

@@ -1,6 +1,6 @@
 //! Calling a webhook over HTTP or HTTPS (D-213, D-214).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::hooks::Hook;
+use crate::machinery::names;
 use crate::server::Shared;
 use crate::server::decode::BODY_LIMIT;
 
@@ -31,6 +32,8 @@ struct Place {
     is_tls: bool,
     /// As certificates name it.
     host: String,
+    /// The host with the port, where one is said, as messages and the header show it.
+    authority: String,
     address: Address,
     path: String,
 }
@@ -52,8 +55,9 @@ pub(super) async fn call(shared: &Shared, hook: &Hook, review: &Value) -> Result
     let separator = if place.path.contains('?') { '&' } else { '?' };
     let target = format!("{}{separator}timeout={seconds}s", place.path);
     let scheme = if place.is_tls { "https" } else { "http" };
-    let failed =
-        |why: String| format!("failed to call webhook: Post \"{scheme}://{}{target}\": {why}", place.host);
+    let failed = |why: String| {
+        format!("failed to call webhook: Post \"{scheme}://{}{target}\": {why}", place.authority)
+    };
     match tokio::time::timeout(Duration::from_secs(seconds), exchange(hook, &place, &target, review)).await {
         Err(_) => Err(failed("context deadline exceeded".to_owned())),
         Ok(Err(why)) => Err(failed(why)),
@@ -84,6 +88,7 @@ fn place(shared: &Shared, config: &Value) -> Result<Place, String> {
     Ok(Place {
         is_tls: true,
         host: format!("{name}.{namespace}.svc"),
+        authority: format!("{name}.{namespace}.svc:{port}"),
         address: Address::Known(address),
         path: format!("/{path}"),
     })
@@ -96,16 +101,13 @@ fn by_url(url: &str) -> Result<Place, String> {
     let is_tls = match uri.scheme_str() {
         Some("https") => true,
         // A real server demands https everywhere.
-        Some("http") if is_loopback(&host) => false,
+        Some("http") if names::is_loopback(&host) => false,
         _ => return Err(invalid("is neither https nor on this machine")),
     };
     let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
     let path = uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
-    Ok(Place { is_tls, address: Address::Named(host.clone(), port), host, path })
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    let authority = uri.authority().map_or_else(|| host.clone(), ToString::to_string);
+    Ok(Place { is_tls, address: Address::Named(host.clone(), port), host, authority, path })
 }
 
 async fn exchange(
@@ -167,7 +169,7 @@ where
     let request = Request::builder()
         .method(Method::POST)
         .uri(target)
-        .header(header::HOST, &place.host)
+        .header(header::HOST, &place.authority)
         .header(header::USER_AGENT, "kube-apiserver-admission")
         .header(header::ACCEPT, "application/json, */*")
         .header(header::CONTENT_TYPE, "application/json")

@@ -159,6 +159,12 @@ pub(crate) fn qualified_name(text: &str) -> Vec<String> {
     errors
 }
 
+/// Whether a host is this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
 /// Checks the value of a label: empty, or at most 63 bytes of the syntax of names.
 pub(crate) fn label_value(text: &str) -> Vec<String> {
     let mut errors = too_long(text, 63, "bytes");

@@ -6,6 +6,7 @@
 mod changes;
 mod others;
 mod pods;
+mod webhooks;
 mod workloads;
 
 use serde_json::Value;
@@ -31,6 +32,10 @@ pub(crate) fn validate_create(group: &str, kind: &str, object: &Value) -> Vec<Ca
         }
         ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => others::validate_role(object),
         ("networking.k8s.io", "Ingress") => others::validate_ingress(object),
+        (
+            "admissionregistration.k8s.io",
+            "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration",
+        ) => webhooks::validate(object),
         ("autoscaling", "HorizontalPodAutoscaler") => others::validate_autoscaler(object),
         _ => Vec::new(),
     }
@@ -175,6 +180,52 @@ mod tests {
              '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is \
              '[-._a-zA-Z0-9]+')",
                 "binaryData[k]: Invalid value: \"k\": duplicate of key present in data",
+            ],
+        );
+    }
+    /// D-213: texts of a real server.
+    #[test]
+    fn webhooks_that_no_server_could_ask_are_refused() {
+        let hooks = |hook: Value| json!({"webhooks": [hook]});
+        let rest = |client: Value| {
+            json!({
+                "name": "a.test.dev",
+                "admissionReviewVersions": ["v1"],
+                "sideEffects": "None",
+                "clientConfig": client,
+            })
+        };
+        let refused = |hook: Value, expected: &[&str]| {
+            check("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", hooks(hook), expected);
+        };
+        refused(rest(json!({"url": "https://x:1/p"})), &[]);
+        refused(rest(json!({"url": "http://127.0.0.1:1/p"})), &[]);
+        refused(
+            rest(json!({"url": "http://x?y#z"})),
+            &[
+                "webhooks[0].clientConfig.url: Invalid value: \"http\": 'https' is the only allowed URL scheme; \
+                 desired format: https://host[/path]",
+                "webhooks[0].clientConfig.url: Invalid value: \"z\": fragments are not permitted in the URL",
+                "webhooks[0].clientConfig.url: Invalid value: \"y\": query parameters are not permitted in the URL",
+            ],
+        );
+        let neither = "webhooks[0].clientConfig: Required value: exactly one of url or service is required";
+        refused(rest(json!({})), &[neither]);
+        refused(
+            json!({"name": "a", "clientConfig": {"url": "https://x"}, "timeoutSeconds": 31, "rules": [{
+                "apiGroups": ["*"], "apiVersions": [], "resources": ["*", "pods"], "operations": ["PATCH"],
+            }]}),
+            &[
+                "webhooks[0].name: Invalid value: \"a\": should be a domain with at least three segments separated \
+                 by dots",
+                "webhooks[0].rules[0].operations[0]: Unsupported value: \"PATCH\": supported values: \"*\", \
+                 \"CONNECT\", \"CREATE\", \"DELETE\", \"UPDATE\"",
+                "webhooks[0].rules[0].apiVersions: Required value",
+                "webhooks[0].rules[0].resources: Invalid value: [\"*\",\"pods\"]: if '*' is present, must not specify \
+                 other resources without subresources",
+                "webhooks[0].sideEffects: Required value: must specify one of None, NoneOnDryRun",
+                "webhooks[0].timeoutSeconds: Invalid value: 31: the timeout value must be between 1 and 30 seconds",
+                "webhooks[0].admissionReviewVersions: Required value: must specify one of v1, v1beta1",
             ],
         );
     }
