@@ -112,7 +112,7 @@ async fn change_by(
     duplicates: &[String],
     is_forced: bool,
 ) -> Result<Written, ApiError> {
-    change(target, name, Owned::ByApply, |current| {
+    change(target, name, Owned::Already, |current| {
         let value = merged(target, name, Some(current), config, is_forced)?;
         decoded(target, Decoded { value, duplicates: duplicates.to_vec() })
     })
@@ -141,8 +141,9 @@ async fn create_by(
     metadata(&mut value).shift_remove("resourceVersion");
     let Checked { mut value, mut warnings } =
         decoded(target, Decoded { value, duplicates: duplicates.to_vec() })?;
-    warnings.extend(create::admitted(target, &mut value).await?);
-    match create::store_new(target, value, Owned::ByApply, warnings).await {
+    let (asked, owned) = create::admitted(target, &mut value, Owned::Already).await?;
+    warnings.extend(asked);
+    match create::store_new(target, value, owned, warnings).await {
         Ok(written) => Ok(written),
         Err(CreateError::Exists(_)) => Err(ApiError::already_exists(target.subject(name), false)),
         Err(CreateError::Refused(error)) => Err(error),

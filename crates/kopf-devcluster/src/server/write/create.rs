@@ -23,12 +23,13 @@ const NAME_TRIES: usize = 8;
 /// Creates the object in a body.
 pub(crate) async fn create(target: &Target<'_>, body: Decoded) -> Result<Written, ApiError> {
     let Checked { mut value, mut warnings } = accepted(target, body)?;
-    warnings.extend(admitted(target, &mut value).await?);
+    let (asked, owned) = admitted(target, &mut value, Owned::ByUpdate).await?;
+    warnings.extend(asked);
     if meta_text(&value, "name").is_empty() && !meta_text(&value, "generateName").is_empty() {
-        return create_named(target, &value, warnings).await;
+        return create_named(target, &value, owned, warnings).await;
     }
     let name = meta_text(&value, "name").to_owned();
-    match store_new(target, value, Owned::ByUpdate, warnings).await {
+    match store_new(target, value, owned, warnings).await {
         Ok(written) => Ok(written),
         Err(CreateError::Exists(there)) => {
             Err(ApiError::already_exists(target.subject(&name), is_being_deleted(&there.value)))
@@ -68,22 +69,31 @@ fn accepted(target: &Target<'_>, body: Decoded) -> Result<Checked, ApiError> {
     Ok(Checked { value, warnings })
 }
 
-/// Asks the mutating webhooks about a new object.
-pub(super) async fn admitted(target: &Target<'_>, value: &mut Value) -> Result<Vec<String>, ApiError> {
+/// Asks the mutating webhooks about a new object. What they change is nobody's (DEC-34): the managed fields are made
+/// before, and are there if there was a change.
+pub(super) async fn admitted(
+    target: &Target<'_>,
+    value: &mut Value,
+    owned: Owned,
+) -> Result<(Vec<String>, Owned), ApiError> {
     if !admission::may_mutate(target) {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), owned));
     }
     prepare::wipe(value);
     let mut complete = value.clone();
     validate::complete(target, &mut complete, None);
+    if owned == Owned::ByUpdate {
+        managed::update(None, &mut complete, &Ownership::of(target).writer());
+    }
     let before = complete.clone();
     let name = meta_text(value, "name").to_owned();
     let attempt = Attempt::new(target, Operation::Create, &name, None);
     let warnings = admission::mutate(attempt, Some(&mut complete)).await?;
-    if complete != before {
-        *value = complete;
+    if complete == before {
+        return Ok((warnings, owned));
     }
-    Ok(warnings)
+    *value = complete;
+    Ok((warnings, Owned::Already))
 }
 
 /// Prepares, validates and stores a new object; the validating webhooks are asked in between.
@@ -106,6 +116,7 @@ pub(super) async fn store_new(
 async fn create_named(
     target: &Target<'_>,
     value: &Value,
+    owned: Owned,
     warnings: Vec<String>,
 ) -> Result<Written, ApiError> {
     let base = meta_text(value, "generateName");
@@ -114,7 +125,7 @@ async fn create_named(
         let mut value = value.clone();
         let name = target.shared.random.name(base);
         metadata(&mut value).insert("name".to_owned(), name.clone().into());
-        match store_new(target, value, Owned::ByUpdate, warnings.clone()).await {
+        match store_new(target, value, owned, warnings.clone()).await {
             Ok(written) => return Ok(written),
             Err(CreateError::Exists(_)) => taken = name,
             Err(CreateError::Refused(error)) => return Err(error),
@@ -128,8 +139,8 @@ async fn create_named(
 pub(crate) enum Owned {
     /// They are to be made: whoever writes owns what is written.
     ByUpdate,
-    /// They are there: an apply has made them.
-    ByApply,
+    /// They are there: an apply has made them, or they were made before webhooks were asked.
+    Already,
 }
 
 /// Prepares and validates an object that is about to be created; gives warnings.

@@ -49,9 +49,10 @@ async fn create_instead(
     mut warnings: Vec<String>,
 ) -> Result<Written, ApiError> {
     metadata(&mut value).shift_remove("resourceVersion");
-    warnings.extend(create::admitted(target, &mut value).await?);
+    let (asked, owned) = create::admitted(target, &mut value, Owned::ByUpdate).await?;
+    warnings.extend(asked);
     let name = meta_text(&value, "name").to_owned();
-    match create::store_new(target, value, Owned::ByUpdate, warnings).await {
+    match create::store_new(target, value, owned, warnings).await {
         Ok(written) => Ok(written),
         Err(CreateError::Exists(_)) => Err(ApiError::modified(target.subject(&name))),
         Err(CreateError::Refused(error)) => Err(error),
@@ -155,13 +156,14 @@ async fn change_to(
 ) -> Result<Written, Failed> {
     let Checked { value: mut new, mut warnings } = new;
     warnings.extend(validate::complete(target, &mut new, Some(old)));
-    let name = meta_text(old, "name").to_owned();
-    let attempt = Attempt::new(target, Operation::Update, &name, Some(old));
-    warnings.extend(admission::mutate(attempt, Some(&mut new)).await?);
     if owned == Owned::ByUpdate {
         managed::update(Some(old), &mut new, &Ownership::of(target).writer());
         drop_times_of_scale(&mut new);
     }
+    // What webhooks change is nobody's (DEC-34).
+    let name = meta_text(old, "name").to_owned();
+    let attempt = Attempt::new(target, Operation::Update, &name, Some(old));
+    warnings.extend(admission::mutate(attempt, Some(&mut new)).await?);
     prepare::for_update(target, old, &mut new);
     strategy::on_update(target, &mut new, old);
     warnings.extend(validate::changed_object(target, &new, old)?);
