@@ -1,17 +1,19 @@
-//! The contract's scenarios, judged by their own expectations and by what a real API server answered.
+//! The contract's scenarios, judged by their own expectations and by what a real API server answers.
 //!
-//! Run twice: in process with paused time, and over HTTP. `NOT_YET` may only shrink: a scenario that is listed and
-//! passes fails the test. What the real server answers beyond what we do is listed in `missing.txt`, per scenario, and
-//! must be exactly that; run with `UPDATE_MISSING=1` to rewrite it after a review of the difference.
+//! Run in process with paused time, and over HTTP: judged by recorded answers. And in lock step with a real cluster,
+//! which `KOPF_TEST_KUBECONFIG` names. `NOT_YET` may only shrink: a scenario that is listed and passes fails the test.
+//! What is answered differently must stand in `docs/devcluster-differences.md`; and what stands there must differ.
 
+mod compare;
+mod differences;
 mod door;
 mod expect;
-mod golden;
 mod hook;
 mod runner;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use differences::Differences;
 use door::Door;
 use kopf_devcluster::{DevCluster, ListenOptions};
 use runner::{Outcome, Runner};
@@ -27,7 +29,7 @@ const NOT_YET: &[&str] = &[
 async fn scenarios_hold_in_process() {
     let cluster = DevCluster::builder().rbac().start().await.unwrap();
     let door = Door::in_process(&cluster);
-    judge(&Runner::new(&cluster, door).await.run_all().await);
+    judge(&Runner::new(&cluster, door).await.run_all().await, false);
 }
 
 #[tokio::test]
@@ -35,69 +37,57 @@ async fn scenarios_hold_over_http() {
     let cluster = DevCluster::builder().rbac().start().await.unwrap();
     let listener = cluster.listen(ListenOptions::default()).await.unwrap();
     let door = Door::http(&listener.url());
-    judge(&Runner::new(&cluster, door).await.run_all().await);
+    judge(&Runner::new(&cluster, door).await.run_all().await, false);
 }
 
-fn judge(outcomes: &[Outcome]) {
+#[tokio::test]
+#[ignore = "needs a real cluster: make test-real"]
+async fn scenarios_hold_in_lock_step_with_a_real_server() {
+    let cluster = DevCluster::builder().rbac().start().await.unwrap();
+    let listener = cluster.listen(ListenOptions::default()).await.unwrap();
+    let door = Door::http(&listener.url());
+    judge(&Runner::in_lock_step(&cluster, door, real()).await.run_all().await, true);
+}
+
+/// The real cluster.
+fn real() -> Door {
+    let kubeconfig = std::env::var("KOPF_TEST_KUBECONFIG")
+        .expect("KOPF_TEST_KUBECONFIG must name the kubeconfig of a real cluster: run `make test-real`");
+    Door::real(&kubeconfig)
+}
+
+/// Fails with what does not hold, what differs, and with lists that say so of what does not.
+fn judge(outcomes: &[Outcome], is_real: bool) {
     let filter = std::env::var("SCENARIO").ok();
-    let failed: BTreeSet<&str> = outcomes
-        .iter()
-        .filter(|outcome| !outcome.problems.is_empty())
-        .map(|outcome| outcome.id.as_str())
-        .collect();
+    let shown = if filter.is_some() { usize::MAX } else { 4 };
     let listed: BTreeSet<&str> = NOT_YET.iter().copied().collect();
-    let mut report = String::new();
+    let mut known = Differences::read();
+    let (mut report, mut failed) = (String::new(), 0);
     for outcome in outcomes {
-        let is_listed = listed.contains(outcome.id.as_str());
-        if !outcome.problems.is_empty() && (!is_listed || filter.is_some()) {
-            let count = if filter.is_some() { usize::MAX } else { 2 };
-            let problems: Vec<&str> = outcome.problems.iter().map(String::as_str).take(count).collect();
-            report += &format!("{} ({}):\n  {}\n", outcome.id, outcome.title, problems.join("\n  "));
+        let mut problems = outcome.problems.clone();
+        for (step, difference) in &outcome.differences {
+            if !known.allow(&format!("{} {step}", outcome.id), difference) {
+                problems.push(format!("step {step}: {difference}"));
+            }
         }
-        if is_listed && outcome.problems.is_empty() {
+        let is_listed = listed.contains(outcome.id.as_str());
+        if is_listed && problems.is_empty() {
             report += &format!("{} passes: take it off the list of those that do not\n", outcome.id);
+        }
+        if !problems.is_empty() && (!is_listed || filter.is_some()) {
+            failed += 1;
+            let problems: Vec<String> = problems.into_iter().take(shown).collect();
+            report += &format!("{} ({}):\n  {}\n", outcome.id, outcome.title, problems.join("\n  "));
         }
     }
     if filter.is_none() {
         for id in listed.iter().filter(|id| !outcomes.iter().any(|outcome| outcome.id == **id)) {
             report += &format!("{id} is listed and does not exist\n");
         }
-        report += &missing_fields(outcomes, &failed);
-    }
-    assert!(report.is_empty(), "{} of {} scenarios failed\n{report}", failed.len(), outcomes.len());
-}
-
-/// Compares what only the real server answers with the reviewed list.
-fn missing_fields(outcomes: &[Outcome], failed: &BTreeSet<&str>) -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios/missing.txt");
-    let found: BTreeMap<&str, BTreeSet<&str>> = outcomes
-        .iter()
-        .filter(|outcome| !failed.contains(outcome.id.as_str()) && !outcome.missing.is_empty())
-        .map(|outcome| (outcome.id.as_str(), outcome.missing.iter().map(String::as_str).collect()))
-        .collect();
-    if std::env::var("UPDATE_MISSING").is_ok() {
-        let lines: Vec<String> = found
-            .iter()
-            .flat_map(|(id, fields)| fields.iter().map(move |field| format!("{id} {field}\n")))
-            .collect();
-        std::fs::write(path, lines.concat()).unwrap();
-    }
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let mut reviewed: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (id, field) in text.lines().filter_map(|line| line.split_once(' ')) {
-        reviewed.entry(id).or_default().insert(field);
-    }
-    let mut report = String::new();
-    for id in found.keys().chain(reviewed.keys()).collect::<BTreeSet<_>>() {
-        let (found, reviewed) =
-            (found.get(*id).cloned().unwrap_or_default(), reviewed.get(*id).cloned().unwrap_or_default());
-        for field in found.difference(&reviewed) {
-            report +=
-                &format!("{id}: only the real server answers {field}, and missing.txt does not say so\n");
-        }
-        for field in reviewed.difference(&found) {
-            report += &format!("{id}: missing.txt names {field}, which is not missing\n");
+        if is_real {
+            let unused = known.unused(|place| place.starts_with("DT-"));
+            report.extend(unused.iter().map(|row| format!("docs/devcluster-differences.md: {row}\n")));
         }
     }
-    report
+    assert!(report.is_empty(), "{failed} of {} scenarios failed\n{report}", outcomes.len());
 }

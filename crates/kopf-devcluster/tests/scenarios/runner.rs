@@ -1,42 +1,57 @@
 //! Runs the scenarios of the contract, step by step.
+//!
+//! The judge is what a real server answered when the answers were recorded, or a running one: then each step is
+//! played to it first.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use http::Method;
 use kopf_devcluster::{Cut, DevCluster, Matcher};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::door::{Call, Door, Watch};
+use crate::compare::{Comparison, Difference, recorded};
+use crate::door::{Answer, Call, Door, PATIENCE, Watch};
 use crate::expect::{self, brief, dig};
-use crate::golden::{Bindings, Difference};
 use crate::hook::Hook;
 
-/// How often a `wait` asks before it gives up.
+/// How often a `wait` asks the dev cluster before it gives up.
 const WAIT_TRIES: usize = 2_000;
 
 /// What came of one scenario.
 pub(crate) struct Outcome {
     pub(crate) id: String,
     pub(crate) title: String,
+    /// Expectations that do not hold.
     pub(crate) problems: Vec<String>,
-    pub(crate) missing: Vec<String>,
+    /// What the judge answers differently, by step.
+    pub(crate) differences: Vec<(usize, Difference)>,
 }
 
 pub(crate) struct Runner<'a> {
     cluster: &'a DevCluster,
     door: Door,
+    real: Option<Door>,
+    /// Tells the names of this run from those of an earlier one on the same real server.
+    run: String,
     scenarios: Vec<Value>,
     golden: Value,
 }
 
-/// The state of a running scenario.
-struct State {
+/// One server in a running scenario.
+struct Side<'a> {
+    /// None for a real server.
+    cluster: Option<&'a DevCluster>,
+    door: &'a Door,
     variables: HashMap<String, String>,
     watches: HashMap<String, Watch>,
-    bindings: Bindings,
-    real: Vec<Value>,
-    problems: Vec<String>,
-    missing: Vec<String>,
+}
+
+/// What a step has shown.
+enum Seen {
+    Nothing,
+    Answer(Box<Answer>),
+    Events(Vec<Value>),
 }
 
 fn contract(name: &str) -> String {
@@ -45,20 +60,27 @@ fn contract(name: &str) -> String {
 }
 
 impl<'a> Runner<'a> {
+    /// Judged by the recorded answers.
     pub(crate) async fn new(cluster: &'a DevCluster, door: Door) -> Self {
         // As in YAML 1.2: `y` and `on` are texts.
         let options = serde_saphyr::options! { strict_booleans: true };
         let text = contract("devcluster-scenarios.yaml");
         let document: Value = serde_saphyr::from_str_with_options(&text, options).unwrap();
-        for fixture in document["fixtures"].as_array().unwrap() {
-            let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions".to_owned();
-            let call =
-                Call { method: Method::POST, path, body: Some(fixture.to_string()), ..Call::default() };
-            assert_eq!(door.send(&call).await.status, 201);
-        }
+        define(&door, &document["fixtures"]).await;
         let golden: Value = serde_json::from_str(&contract("golden/apiserver-1.37.2.json")).unwrap();
         let scenarios = document["scenarios"].as_array().unwrap().clone();
-        Self { cluster, door, scenarios, golden: golden["scenarios"].clone() }
+        let golden = golden["scenarios"].clone();
+        Self { cluster, door, real: None, run: "z".to_owned(), scenarios, golden }
+    }
+
+    /// Judged by a running server.
+    pub(crate) async fn in_lock_step(cluster: &'a DevCluster, door: Door, real: Door) -> Self {
+        let text = contract("devcluster-scenarios.yaml");
+        let options = serde_saphyr::options! { strict_booleans: true };
+        let document: Value = serde_saphyr::from_str_with_options(&text, options).unwrap();
+        define(&real, &document["fixtures"]).await;
+        let run = run_id();
+        Self { real: Some(real), run, ..Self::new(cluster, door).await }
     }
 
     pub(crate) async fn run_all(&self) -> Vec<Outcome> {
@@ -75,109 +97,172 @@ impl<'a> Runner<'a> {
     async fn run(&self, index: usize, scenario: &Value) -> Outcome {
         let id = scenario["id"].as_str().unwrap().to_owned();
         let title = scenario["t"].as_str().unwrap().to_owned();
+        let mut outcome = Outcome { id, title, problems: Vec::new(), differences: Vec::new() };
         let hook = match needs(scenario, "webhook") {
             // A paused clock does not wait for sockets (DEC-20).
-            true if self.door.is_in_process() => {
-                return Outcome { id, title, problems: Vec::new(), missing: Vec::new() };
-            }
+            true if self.door.is_in_process() => return outcome,
             true => Some(Hook::start().await),
             false => None,
         };
-        let (namespace, unique) = (format!("ns{index}qz"), format!("id{index}qz"));
-        let variables =
+        if self.real.is_some() && needs(scenario, "compact") {
+            // Nobody makes a real server forget: that is its storage's business.
+            return outcome;
+        }
+        let (namespace, unique) = (format!("ns{index}q{}", self.run), format!("id{index}q{}", self.run));
+        let mut variables =
             HashMap::from([("NS".to_owned(), namespace.clone()), ("ID".to_owned(), unique.clone())]);
-        let mut state = State {
-            bindings: Bindings::new(&id, &namespace, &unique),
-            real: self.golden[&id].as_array().cloned().unwrap_or_default(),
-            variables: variables.into_iter().chain(hook_variables(hook.as_ref())).collect(),
-            watches: HashMap::new(),
-            problems: Vec::new(),
-            missing: Vec::new(),
+        variables.extend(hook_variables(hook.as_ref()));
+        let side = |cluster, door| {
+            let variables = variables.clone();
+            Side { cluster, door, variables, watches: HashMap::new() }
         };
+        let mut ours = side(Some(self.cluster), &self.door);
+        let mut real = self.real.as_ref().map(|door| side(None, door));
+        let mut comparison = Comparison::new(&namespace, &unique);
         if needs(scenario, "compact") {
             self.cluster.faults().compact();
         }
         if scenario.to_string().contains("$NS") {
-            let path = "/api/v1/namespaces".to_owned();
-            let body = serde_json::json!({"metadata": {"name": namespace}}).to_string();
-            let call = Call { method: Method::POST, path, body: Some(body), ..Call::default() };
-            assert_eq!(self.door.send(&call).await.status, 201);
+            for side in real.iter().chain([&ours]) {
+                side.make_namespace(&namespace).await;
+            }
         }
         for (number, step) in scenario["steps"].as_array().unwrap().iter().enumerate() {
-            let step = substitute(step, &state.variables);
-            let problems = self.step(&mut state, number, &step).await;
             let what = ["c", "read", "wait", "pause"].iter().find_map(|key| step.get(*key)).map(brief);
-            let what = what.unwrap_or_default();
-            state
-                .problems
-                .extend(problems.into_iter().map(|problem| format!("step {number} {what}: {problem}")));
+            let what = format!("step {number} {}", what.unwrap_or_default());
+            let (seen, problems) = ours.play(step).await;
+            outcome.problems.extend(problems.into_iter().map(|problem| format!("{what}: {problem}")));
+            let judge = match &mut real {
+                None => self.golden[&outcome.id]
+                    .as_array()
+                    .and_then(|steps| steps.iter().find(|real| real["step"].as_u64() == Some(number as u64)))
+                    .cloned(),
+                Some(real) => {
+                    let awaited = match &seen {
+                        Seen::Events(events) => events.len(),
+                        Seen::Nothing | Seen::Answer(_) => 0,
+                    };
+                    let (seen, problems) = real.play_awaiting(step, awaited).await;
+                    let problems = problems.into_iter().map(|it| format!("{what}: the real server: {it}"));
+                    outcome.problems.extend(problems);
+                    match seen {
+                        Seen::Nothing => None,
+                        Seen::Answer(answer) => Some(recorded(&answer)),
+                        Seen::Events(events) => Some(json!({"events": events})),
+                    }
+                }
+            };
+            let differences = match (judge, &seen) {
+                (Some(judge), Seen::Answer(answer)) => comparison.answer(&judge, answer),
+                (Some(judge), Seen::Events(events)) => comparison.events(&judge, events),
+                (None, _) | (Some(_), Seen::Nothing) => Vec::new(),
+            };
+            outcome.differences.extend(differences.into_iter().map(|difference| (number, difference)));
         }
-        Outcome { id, title, problems: state.problems, missing: state.missing }
+        if let Some(real) = real {
+            real.clean_up(&namespace, &unique).await;
+        }
+        outcome
+    }
+}
+
+impl Side<'_> {
+    async fn make_namespace(&self, namespace: &str) {
+        let body = json!({"metadata": {"name": namespace}});
+        let answer = self.door.send(&new_call(Method::POST, "/api/v1/namespaces", Some(&body))).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        for (what, name) in [("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")] {
+            let path = format!("/api/v1/namespaces/{namespace}/{what}/{name}");
+            let is_there = async || self.door.send(&new_call(Method::GET, &path, None)).await.status == 200;
+            until(is_there).await;
+        }
     }
 
-    async fn step(&self, state: &mut State, number: usize, step: &Value) -> Vec<String> {
+    /// Deletes what a scenario may have left on a server that others use.
+    async fn clean_up(&self, namespace: &str, unique: &str) {
+        let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        for path in [
+            format!("/api/v1/namespaces/{namespace}"),
+            format!("/api/v1/namespaces/n-{unique}"),
+            format!("{definitions}/things.x{unique}.dev"),
+        ] {
+            self.door.send(&new_call(Method::DELETE, &path, None)).await;
+        }
+    }
+
+    async fn play(&mut self, step: &Value) -> (Seen, Vec<String>) {
+        self.play_awaiting(step, 0).await
+    }
+
+    /// Plays a step, and checks what is expected of it. A real server has so many events to show.
+    async fn play_awaiting(&mut self, step: &Value, awaited: usize) -> (Seen, Vec<String>) {
+        let step = &substitute(step, &self.variables);
         if let Some(seconds) = step["pause"].as_f64() {
-            if self.door.is_in_process() {
-                tokio::time::sleep(std::time::Duration::from_secs_f64(seconds)).await;
+            // On the dev cluster, a pause over HTTP is no more than a barrier.
+            if self.cluster.is_none() || self.door.is_in_process() {
+                tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
             }
-            return Vec::new();
+            return (Seen::Nothing, Vec::new());
         }
         if step["read"].is_string() {
-            return self.read(state, number, step).await;
+            return self.read(step, awaited).await;
         }
         if step["wait"].is_object() {
-            return self.wait(&step["wait"]).await;
+            return (Seen::Nothing, self.wait(&step["wait"]).await);
         }
         if step["c"].as_str().is_some_and(|call| call.contains(" https://")) {
             // What the webhook server itself answers says nothing about the cluster.
-            return Vec::new();
+            return (Seen::Nothing, Vec::new());
         }
         let call = call(step);
         if let Some(name) = step["bg"].as_str() {
-            state.watches.insert(name.to_owned(), self.door.watch(&call).await);
-            return Vec::new();
+            self.watches.insert(name.to_owned(), self.door.watch(&call).await);
+            return (Seen::Nothing, Vec::new());
         }
         let answer = self.door.send(&call).await;
-        let mut problems = expect::answer(&step["x"], &answer);
-        if let Some(real) = real(state, number) {
-            let difference = state.bindings.answer(&real, &answer);
-            note(state, number, difference, &mut problems);
-        }
+        let problems = expect::answer(&step["x"], &answer);
         for (name, path) in step["sv"].as_object().into_iter().flatten() {
             let value = dig(&answer.body, path.as_str().unwrap()).map(|value| match value {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             });
-            state.variables.insert(name.clone(), value.unwrap_or_default());
+            self.variables.insert(name.clone(), value.unwrap_or_default());
         }
-        problems
+        (Seen::Answer(Box::new(answer)), problems)
     }
 
-    async fn read(&self, state: &mut State, number: usize, step: &Value) -> Vec<String> {
+    async fn read(&mut self, step: &Value, awaited: usize) -> (Seen, Vec<String>) {
         let expected = &step["x"];
-        let watch = state.watches.remove(step["read"].as_str().unwrap()).unwrap();
+        let watch = self.watches.remove(step["read"].as_str().unwrap()).unwrap();
+        let status = watch.status.as_u16();
         let mut problems = Vec::new();
-        if let Some(status) =
-            expected["s"].as_u64().filter(|status| *status != u64::from(watch.status.as_u16()))
-        {
-            problems.push(format!("status {}, expected {status}", watch.status));
-        }
-        let ends = expected["ended"] == true;
-        if ends && self.door.is_in_process() && !watch.has_ended() {
-            problems.push("the stream has not ended".to_owned());
-        }
-        if !ends || !problems.is_empty() {
-            // A clean cut sends what has happened so far.
-            self.cluster.faults().cut_watches(&Matcher::any(), Cut::Clean);
+        if let Some(expected) = expected["s"].as_u64().filter(|expected| *expected != u64::from(status)) {
+            problems.push(format!("status {status}, expected {expected}"));
         }
         let shows_bookmarks =
             expected["ev"].as_array().is_some_and(|types| types.iter().any(|t| t == "BOOKMARK"));
-        let events: Vec<Value> = watch
-            .events()
-            .await
-            .into_iter()
-            .filter(|event| event["type"] != "BOOKMARK" || shows_bookmarks)
-            .collect();
+        let counts = |event: &Value| event["type"] != "BOOKMARK" || shows_bookmarks;
+        let ends = expected["ended"] == true;
+        let events = match self.cluster {
+            Some(cluster) => {
+                if ends && self.door.is_in_process() && !watch.has_ended() {
+                    problems.push("the stream has not ended".to_owned());
+                }
+                if !ends || !problems.is_empty() {
+                    // A clean cut sends what has happened so far.
+                    cluster.faults().cut_watches(&Matcher::any(), Cut::Clean);
+                }
+                watch.events().await
+            }
+            None if ends => {
+                until(async || watch.has_ended()).await;
+                watch.events().await
+            }
+            None => {
+                watch.up_to(|events| events.iter().filter(|event| counts(event)).count() >= awaited).await
+            }
+        };
+        let events: Vec<Value> = events.into_iter().filter(counts).collect();
         if let Some(types) = expected["ev"].as_array() {
             let found: Vec<&Value> = events.iter().map(|event| &event["type"]).collect();
             if found != types.iter().collect::<Vec<_>>() {
@@ -186,17 +271,13 @@ impl<'a> Runner<'a> {
         }
         if expected["j"].is_object() {
             let (first, last) = (events.first(), events.last());
-            let mut ends = serde_json::json!({"first": first, "last": last});
+            let mut ends = json!({"first": first, "last": last});
             if let (Value::Object(ends), Some(Value::Object(only))) = (&mut ends, first) {
                 ends.extend(only.clone());
             }
             expect::partial(&expected["j"], &ends, "", &mut problems);
         }
-        if let Some(real) = real(state, number) {
-            let difference = state.bindings.events(&real, &events);
-            note(state, number, difference, &mut problems);
-        }
-        problems
+        (Seen::Events(events), problems)
     }
 
     async fn wait(&self, wait: &Value) -> Vec<String> {
@@ -214,9 +295,54 @@ impl<'a> Runner<'a> {
                 return expect::answer(&wait["x"], &answer);
             }
             last = answer.body;
+            if self.cluster.is_none() {
+                tokio::time::sleep(PATIENCE / u32::try_from(WAIT_TRIES).unwrap()).await;
+            }
         }
         vec![format!("never {}; last {}", brief(&wait["until"]), brief(&last))]
     }
+}
+
+/// Creates definitions, or makes existing ones as they should be.
+async fn define(door: &Door, fixtures: &Value) {
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    for fixture in fixtures.as_array().unwrap() {
+        let answer = door.send(&new_call(Method::POST, definitions, Some(fixture))).await;
+        let path = format!("{definitions}/{}", fixture["metadata"]["name"].as_str().unwrap());
+        if answer.status == 409 {
+            let mut call = new_call(Method::PATCH, &path, Some(fixture));
+            call.headers = vec![("content-type".to_owned(), "application/merge-patch+json".to_owned())];
+            let answer = door.send(&call).await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+        } else {
+            assert_eq!(answer.status, 201, "{}", answer.body);
+        }
+        let established = "status.conditions[type=Established].status";
+        until(async || {
+            let answer = door.send(&new_call(Method::GET, &path, None)).await;
+            dig(&answer.body, established) == Some(&"True".into())
+        })
+        .await;
+    }
+}
+
+async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    while !holds().await {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A few characters that no other run on the same cluster has.
+pub(crate) fn run_id() -> String {
+    uuid::Uuid::new_v4().simple().to_string()[..6].to_owned()
+}
+
+pub(crate) fn new_call(method: Method, path: &str, body: Option<&Value>) -> Call {
+    let headers = match body {
+        Some(_) => vec![("content-type".to_owned(), "application/json".to_owned())],
+        None => Vec::new(),
+    };
+    Call { method, path: path.to_owned(), headers, body: body.map(ToString::to_string) }
 }
 
 fn hook_variables(hook: Option<&Hook>) -> HashMap<String, String> {
@@ -226,15 +352,6 @@ fn hook_variables(hook: Option<&Hook>) -> HashMap<String, String> {
 
 fn needs(scenario: &Value, what: &str) -> bool {
     scenario["needs"].as_array().is_some_and(|needs| needs.iter().any(|need| need == what))
-}
-
-fn real(state: &State, number: usize) -> Option<Value> {
-    state.real.iter().find(|step| step["step"].as_u64() == Some(number as u64)).cloned()
-}
-
-fn note(state: &mut State, number: usize, difference: Difference, problems: &mut Vec<String>) {
-    problems.extend(difference.problems);
-    state.missing.extend(difference.missing.into_iter().map(|path| format!("{number} {path}")));
 }
 
 /// A step's request.
