@@ -1,10 +1,12 @@
 import logging
+import os
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from helpers import CRD, Api, Calls, Logs, RunningOperator
+from helpers import CRD, Api, Calls, Cluster, Logs, RunningOperator
+from shared_cluster import SharedCluster
 
 import kopf
 from kopf.testing import DevCluster
@@ -39,11 +41,41 @@ def pending(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kopf._pending, "_pending", {})
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with a cluster are end-to-end tests."""
+    for item in items:
+        if "cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker("e2e")
+
+
+@pytest.fixture(scope="session")
+def shared_cluster() -> SharedCluster | None:
+    """The cluster that the end-to-end tests take turns on, if there is one."""
+    kubeconfig = os.environ.get("KOPF_TEST_KUBECONFIG")
+    return None if kubeconfig is None else SharedCluster(kubeconfig)
+
+
 @pytest.fixture
-def api(kopf_cluster: DevCluster) -> Api:
-    """A cluster of the test's own, with the CRD of the tests."""
-    kopf_cluster.apply(CRD)
-    return Api(kopf_cluster.url)
+def cluster(
+    shared_cluster: SharedCluster | None, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Cluster]:
+    """An empty cluster for the test alone, which `KUBECONFIG` names: the shared one, cleaned, or a dev cluster."""
+    if shared_cluster is None:
+        with DevCluster() as dev_cluster:
+            monkeypatch.setenv("KUBECONFIG", str(dev_cluster.kubeconfig))
+            yield dev_cluster
+    else:
+        # A real server takes no object in the first two seconds of its definition: the one that most tests use stays.
+        shared_cluster.clean(keep={"kopfexamples.kopf.dev"} if "api" in request.fixturenames else ())
+        monkeypatch.setenv("KUBECONFIG", str(shared_cluster.kubeconfig))
+        yield shared_cluster
+
+
+@pytest.fixture
+def api(cluster: Cluster) -> Api:
+    """A cluster for the test alone, with the CRD of the tests."""
+    cluster.apply(CRD)
+    return Api.on(cluster)
 
 
 @pytest.fixture

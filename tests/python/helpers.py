@@ -1,4 +1,4 @@
-"""What tests work with: recorded behaviour, an operator in a thread, requests to the dev cluster, lines of logs.
+"""What tests work with: recorded behaviour, an operator in a thread, requests to the cluster, lines of logs.
 
 Nothing here sleeps: tests wait for events of the cluster, for lines of the log, or for what handlers put into queues.
 """
@@ -12,19 +12,23 @@ import queue
 import threading
 import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from access import Access
+from shared_cluster import SharedCluster
+
 import kopf
+from kopf.testing import DevCluster
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONTRACT = ROOT / "contract"
-PATIENCE = 20.0  # seconds until something that should happen counts as not happening
+PATIENCE = 60.0  # seconds until something that should happen counts as not happening
 
 Object = dict[str, Any]
 Predicate = Callable[[Any], Any]
+Cluster = DevCluster | SharedCluster
 
 
 def golden(name: str) -> list[dict[str, Any]]:
@@ -64,18 +68,27 @@ def example(name: str = "one", *, spec: Any = None, **meta: Any) -> Object:
 
 
 class Api:
-    """Requests to a cluster, and waiting for what happens in it."""
+    """Requests to a cluster, and waiting for what happens in it.
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    Args:
+        cluster: Its address, if everybody is let in; or what its kubeconfig says.
+    """
+
+    def __init__(self, cluster: str | Access) -> None:
+        self._access = Access(cluster) if isinstance(cluster, str) else cluster
+
+    @classmethod
+    def on(cls, cluster: Cluster) -> Self:
+        return cls(Access.of(cluster.kubeconfig))
+
+    @property
+    def url(self) -> str:
+        return self._access.server
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
         """The answer; None for 404 of what is not there."""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": content_type}
-        request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+            with self._access.open(method, path, body, content_type=content_type, timeout=PATIENCE) as response:
                 return json.load(response)
         except urllib.error.HTTPError as error:
             with error:
@@ -132,8 +145,8 @@ class Api:
 
     def _watch(self, collection: str, query: Mapping[str, str]) -> Iterator[Any]:
         params = {**query, "watch": "true", "timeoutSeconds": str(int(PATIENCE))}
-        url = f"{self.url}{collection}?{urllib.parse.urlencode(params)}"
-        with contextlib.suppress(TimeoutError), urllib.request.urlopen(url, timeout=PATIENCE) as stream:
+        path = f"{collection}?{urllib.parse.urlencode(params)}"
+        with contextlib.suppress(TimeoutError), self._access.open("GET", path, timeout=PATIENCE) as stream:
             for line in stream:
                 event = json.loads(line)
                 assert event["type"] != "ERROR", event

@@ -13,10 +13,9 @@ from typing import Any
 
 import pydantic
 import pytest
-from helpers import CRD, EXAMPLES, PATIENCE, Api, Calls, Logs, RunningOperator, example, has_status, is_handled
+from helpers import CRD, EXAMPLES, PATIENCE, Api, Calls, Cluster, Logs, RunningOperator, example, has_status, is_handled
 
 import kopf
-from kopf.testing import DevCluster
 
 MakeOperator = Callable[..., RunningOperator]
 
@@ -445,21 +444,19 @@ def test_the_official_client_works_in_handlers(
     assert (meta.name, meta.owner_references[0].kind) == ("child", "KopfExample")
 
 
-def test_definitions_are_created_in_startup_handlers(
-    kopf_cluster: DevCluster, operator: MakeOperator, calls: Calls
-) -> None:
+def test_definitions_are_created_in_startup_handlers(cluster: Cluster, operator: MakeOperator, calls: Calls) -> None:
     """CRDs are created in on.startup, and watched in a second."""
 
     @kopf.on.startup()
     def start(**_: Any) -> None:
-        kopf_cluster.apply(CRD)
+        cluster.apply(CRD)
 
     @kopf.on.create("kex")
     def fn(name: str, **_: Any) -> None:
         calls.put(name)
 
     with operator():
-        Api(kopf_cluster.url).create(example())
+        Api.on(cluster).create(example())
         assert calls.next() == "one"
 
 

@@ -9,9 +9,7 @@ import typing
 from collections.abc import Iterator
 
 import pytest
-from helpers import Api, example
-
-from kopf.testing import DevCluster
+from helpers import Api, Cluster, example
 
 PATIENCE = 60  # seconds
 # What is said about the event of the patch that has ended a cycle: only then the end is in the cluster.
@@ -124,10 +122,10 @@ def gate() -> Iterator[Gate]:
 
 
 @pytest.fixture
-def operator(api: Api, kopf_cluster: DevCluster, gate: Gate, tmp_path: pathlib.Path) -> Iterator[Operator]:
+def operator(api: Api, cluster: Cluster, gate: Gate, tmp_path: pathlib.Path) -> Iterator[Operator]:
     """An operator on a cluster that outlives it."""
     (tmp_path / "handlers.py").write_text(textwrap.dedent(HANDLERS))
-    operator = Operator(tmp_path / "handlers.py", {**kopf_cluster.env, "GATE_PORT": str(gate.port)})
+    operator = Operator(tmp_path / "handlers.py", {**cluster.env, "GATE_PORT": str(gate.port)})
     yield operator
     operator.kill()
 

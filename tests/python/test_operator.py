@@ -1,4 +1,4 @@
-"""An operator at work on the dev cluster: causes, results, changes, retries, sub-handlers, filters."""
+"""An operator at work: causes, results, changes, retries, sub-handlers, filters."""
 
 import asyncio
 import json
@@ -14,6 +14,7 @@ from helpers import (
     PATIENCE,
     Api,
     Calls,
+    Cluster,
     Logs,
     RunningOperator,
     annotations,
@@ -746,7 +747,7 @@ def test_changes_while_the_operator_is_down_are_handled_after(api: Api, operator
 
 
 def test_resources_may_appear_after_the_operator(
-    kopf_cluster: Any, operator: MakeOperator, calls: Calls, logs: Logs
+    cluster: Cluster, operator: MakeOperator, calls: Calls, logs: Logs
 ) -> None:
     """A-SEL-027; habit: CRDs are created in on.startup, and watched in a second."""
 
@@ -756,8 +757,8 @@ def test_resources_may_appear_after_the_operator(
 
     with operator():
         logs.wait("Unresolved resources cannot be served")
-        kopf_cluster.apply(CRD)
-        Api(kopf_cluster.url).create(example())
+        cluster.apply(CRD)
+        Api.on(cluster).create(example())
         assert calls.next() == "one"
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from helpers import Api, Calls, Logs, RunningOperator, is_handled
+from helpers import Api, Calls, Cluster, Logs, RunningOperator, is_handled
 
 import kopf
-from kopf.testing import DevCluster
 
 STRICT = """
 apiVersion: apiextensions.k8s.io/v1
@@ -32,11 +31,11 @@ STRICTS = "/apis/kopf.dev/v1/namespaces/default/stricts"
 
 
 def test_a_status_that_is_pruned_is_told_and_the_handler_is_done(
-    kopf_cluster: DevCluster, operator: Callable[..., RunningOperator], calls: Calls, logs: Logs
+    cluster: Cluster, operator: Callable[..., RunningOperator], calls: Calls, logs: Logs
 ) -> None:
     """W-PAT-020, A-PATCH-026."""
-    kopf_cluster.apply(STRICT)
-    api = Api(kopf_cluster.url)
+    cluster.apply(STRICT)
+    api = Api.on(cluster)
 
     @kopf.on.create("stricts", id="fn")
     def fn(patch: kopf.Patch, **_: Any) -> str:

@@ -148,7 +148,12 @@ class RealCluster:
         # A certificate of its own for the server: rustls takes none that is an authority.
         issuer = ["-CA", str(certs / "ca.crt"), "-CAkey", str(certs / "ca.key")]
         pair = ["-keyout", str(certs / "apiserver.key"), "-out", str(certs / "apiserver.crt"), "-subj", "/CN=apiserver"]
-        names = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"]
+        names = [
+            "-addext",
+            "subjectAltName=IP:127.0.0.1,DNS:localhost",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ]
         _run("openssl", "req", "-x509", *kind, *issuer, *pair, *names, "-addext", "keyUsage=critical,digitalSignature")
         (self.folder / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
         cluster = {"server": self.url, "certificate-authority": str(certs / "ca.crt")}
