@@ -1,6 +1,6 @@
-# The one front door. Everything is installed into the clone (.venv*, target, dist) but the kubectl of the tests.
+# The one front door. Everything is installed into the clone (.venv*, target, dist) but the programs of Kubernetes.
 .POSIX:
-.PHONY: help demo test differential check wheel
+.PHONY: help demo test test-real differential check wheel
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -15,6 +15,9 @@ SEED = 1
 COUNT = 100
 differential: .venv/ready  ## COUNT generated scenarios from SEED on, played to upstream Kopf and to ours, compared
 	@.venv/bin/python tests/differential/command.py --seed $(SEED) --count $(COUNT)
+
+test-real: need  ## the tests that a real Kubernetes judges, which it builds and starts; needs Go and openssl
+	@$$(scripts/find-python | head -n 1) scripts/test_real.py
 
 check: .venv/ready  ## formatting, lints, types, documentation, licences
 	cargo fmt --all --check

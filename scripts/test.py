@@ -3,30 +3,14 @@
 Called by `make test`. Every part runs even if an earlier one failed, so that one run shows everything.
 """
 
-import os
-import pathlib
 import subprocess
 import sys
 import time
 
 import tools
+from parts import ROOT, not_run, part, report, run
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 COMPILER = "1.95"  # whose messages crates/kopf/tests/ui holds
-
-timings: list[tuple[str, float, bool]] = []
-not_run: list[str] = []
-
-
-def run(*command: str | pathlib.Path, cwd: pathlib.Path = ROOT, **env: str) -> bool:
-    """Runs a command with its output shown; whether it succeeded."""
-    return subprocess.run([str(part) for part in command], cwd=cwd, env={**os.environ, **env}).returncode == 0
-
-
-def part(title: str, passed: bool, started: float) -> bool:
-    """Notes the result and the time of a part."""
-    timings.append((title, time.monotonic() - started, passed))
-    return passed
 
 
 def main() -> int:
@@ -85,13 +69,7 @@ def main() -> int:
         command = (".venv/bin/python", "-m", "pytest", "tests/kubectl")
         part(title, run(*command, KOPF_TEST_KUBECTL=str(kubectl)), started)
 
-    print("\nTimes:")
-    for title, seconds, passed in timings:
-        print(f"  {seconds:6.0f} s  {'passed' if passed else 'FAILED'}  {title}")
-    print("Not run here:" if not_run else "Everything was run.")
-    for reason in not_run:
-        print(f"  - {reason}")
-    return 0 if all(passed for _, _, passed in timings) else 1
+    return report()
 
 
 def compiler_version() -> str:
