@@ -23,6 +23,12 @@ pub(crate) struct ClusterArguments {
     /// Serves HTTPS, with a certificate that the kubeconfig vouches for.
     #[arg(long)]
     tls: bool,
+    /// Serves `/_dev/…` as well, by which clients put faults into the cluster and move its clock.
+    #[arg(long)]
+    control: bool,
+    /// Makes uids, generated names and faults with a probability repeatable.
+    #[arg(long)]
+    seed: Option<u64>,
     /// Writes the kubeconfig into this file, and leaves it there; by default into a temporary one.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -37,7 +43,14 @@ pub(crate) struct ClusterArguments {
 /// Serves until it is interrupted, or the command has ended.
 pub(crate) async fn run(arguments: ClusterArguments) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
     let mut signals = Signals::listen()?;
-    let cluster = DevCluster::start().await?;
+    let mut builder = DevCluster::builder();
+    if arguments.control {
+        builder = builder.control();
+    }
+    if let Some(seed) = arguments.seed {
+        builder = builder.seed(seed);
+    }
+    let cluster = builder.start().await?;
     for file in &arguments.apply {
         cluster.apply_manifest_file(file).await?;
     }

@@ -46,6 +46,21 @@ fn it_serves_until_it_is_interrupted_and_takes_its_kubeconfig_away() {
 }
 
 #[test]
+fn with_control_it_can_be_broken_and_its_clock_moved() {
+    for (arguments, status) in [(&["cluster", "--control", "--seed", "7"][..], 200), (&["cluster"][..], 404)]
+    {
+        let mut cluster = kopf(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(cluster.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let kubeconfig = fs::read_to_string(line.trim().strip_prefix("export KUBECONFIG=").unwrap()).unwrap();
+        let answer = get(&kubeconfig, "/_dev/clock");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        assert!(Command::new("kill").args(["-INT", &cluster.id().to_string()]).status().unwrap().success());
+        assert!(cluster.wait().unwrap().success());
+    }
+}
+
+#[test]
 fn a_command_gets_the_kubeconfig_and_gives_its_exit_code() {
     let output = run(&["cluster", "--", "sh", "-c", "grep server: \"$KUBECONFIG\"; exit 7"]);
     assert_eq!(output.status.code(), Some(7), "{}", text(&output.stderr));

@@ -12,10 +12,10 @@ use tokio::task::JoinHandle;
 
 use crate::access;
 use crate::clock::Clock;
+use crate::control;
 use crate::controllers;
 use crate::faults::Faults;
 use crate::listener::{ListenError, ListenOptions, Listener};
-use crate::random::Random;
 use crate::requests::RequestRecord;
 use crate::server::Shared;
 use crate::server::path::{self, Path};
@@ -28,6 +28,8 @@ use crate::types::{BuiltIn, Registry, builtin};
 
 /// The version that is claimed if none is said: that of the type data.
 const VERSION: &str = "v1.37.2";
+/// How many requests are remembered for the control endpoint.
+const CONTROL_REQUESTS: usize = 10_000;
 /// The field manager of objects that come from manifests.
 const MANIFEST_MANAGER: &str = "kopf-dev";
 
@@ -79,6 +81,7 @@ impl Default for Builder {
             streaming_lists: true,
             recorded_requests: 0,
             rbac: false,
+            control: false,
         };
         Self { options, clock: None, seed: None, rows: BUILT_INS.to_vec(), plain: Vec::new() }
     }
@@ -99,7 +102,7 @@ impl Builder {
         self
     }
 
-    /// Makes uids and generated names repeatable.
+    /// Makes uids, generated names, and faults with a probability repeatable.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -179,6 +182,16 @@ impl Builder {
         self
     }
 
+    /// Serves the control endpoint `/_dev/…` as well, by which clients put faults into the cluster, move its clock and
+    /// see what was asked; remembers the newest 10,000 requests if [`Builder::record_requests`] does not say more. Whoever
+    /// may write to the cluster may use it; with [`Builder::rbac`] administrators only.
+    #[must_use]
+    pub fn control(mut self) -> Self {
+        self.options.control = true;
+        self.options.recorded_requests = self.options.recorded_requests.max(CONTROL_REQUESTS);
+        self
+    }
+
     /// Serves one more resource, as if it were built in: its objects are stored as they are sent.
     #[must_use]
     pub fn with_resource(mut self, resource: PlainResource) -> Self {
@@ -210,7 +223,7 @@ impl Builder {
         let plain = self.plain.into_iter().map(builtin::plain);
         let registry = Registry::new(builtin::resources(&self.rows).into_iter().chain(plain).collect());
         let clock = self.clock.unwrap_or_else(Clock::system);
-        let shared = Arc::new(Shared::new(self.options, registry, clock, Random::new(self.seed)));
+        let shared = Arc::new(Shared::new(self.options, registry, clock, self.seed));
         controllers::namespaces::create_initial(&shared);
         if shared.options.rbac {
             access::defaults::create_all(&shared);
@@ -353,10 +366,21 @@ impl DevCluster {
         }
     }
 
-    /// The server's time.
+    /// What a request to the control endpoint does, whether it is served or not: `path` is what follows `/_dev/`, such
+    /// as `faults`, and `body` may be null.
+    ///
+    /// # Errors
+    ///
+    /// Something in the body is unknown or out of range: the message names the field and what was expected.
+    pub async fn control(&self, method: &Method, path: &str, body: &Value) -> Result<Value, ApiError> {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        control::handle(&self.shared, method, path, body.as_bytes()).await.map(|(_, value)| value)
+    }
+
+    /// The server's time, to be frozen and moved (D-230).
     #[must_use]
-    pub fn clock(&self) -> Clock {
-        self.shared.clock
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
     }
 
     /// The object at a path such as `/api/v1/namespaces/default/configmaps/a`.

@@ -16,6 +16,17 @@ impl Random {
         Self(Mutex::new(seed.map_or_else(rand::make_rng, StdRng::seed_from_u64)))
     }
 
+    /// A generator for the part `part` of a cluster, independent of what the others draw.
+    pub(crate) fn derived(seed: Option<u64>, part: u64) -> Self {
+        // Seeds that are next to each other give unrelated generators; the odd factor keeps parts of neighbours apart.
+        Self::new(seed.map(|seed| seed.wrapping_add(part.wrapping_mul(0x9E37_79B9_7F4A_7C15))))
+    }
+
+    /// Whether something with this probability happens this time.
+    pub(crate) fn happens(&self, probability: f64) -> bool {
+        self.lock().random_bool(probability.clamp(0.0, 1.0))
+    }
+
     /// A random UUID (version 4) as text.
     pub(crate) fn uid(&self) -> String {
         let bytes: [u8; 16] = self.lock().random();

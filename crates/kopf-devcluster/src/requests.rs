@@ -29,6 +29,8 @@ pub struct RequestRecord {
     pub body: Option<Value>,
     /// The HTTP status of the answer.
     pub status: u16,
+    /// When it was answered, on the server's clock.
+    pub time: jiff::Timestamp,
 }
 
 /// The newest requests of a cluster.
@@ -44,7 +46,7 @@ impl Log {
         Self { capacity, records: Mutex::default() }
     }
 
-    pub(crate) fn note(&self, request: &Request, status: u16) {
+    pub(crate) fn note(&self, request: &Request, status: u16, now: impl FnOnce() -> jiff::Timestamp) {
         if self.capacity == 0 {
             return;
         }
@@ -59,12 +61,18 @@ impl Log {
             user: facts.user,
             body: serde_json::from_slice(&request.body).ok(),
             status,
+            time: now(),
         };
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         if records.len() == self.capacity {
             records.pop_front();
         }
         records.push_back(record);
+    }
+
+    /// All records, oldest first.
+    pub(crate) fn all(&self) -> Vec<RequestRecord> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// All records, which are forgotten.

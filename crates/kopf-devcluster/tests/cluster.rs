@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use kopf_devcluster::{Answer, Body, Cut, CutAfter, DevCluster, ListenOptions, Matcher, PlainResource};
+use kopf_devcluster::{After, Answer, Body, Cut, DevCluster, ListenOptions, Matcher, PlainResource};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -237,13 +237,13 @@ async fn watches_can_be_cut_now_after_events_and_after_a_time() {
     assert_eq!(cluster.faults().cut_watches(&watches, Cut::HalfLine), 1);
     assert!(watch.0.frame().await.unwrap().is_ok());
     assert!(watch.0.frame().await.unwrap().is_err());
-    cluster.faults().cut_watches_after(watches.clone(), CutAfter::Events(1), Cut::Hard, 1);
+    cluster.faults().cut_watches_after(watches.clone(), After::Events(1), Cut::Hard, 1);
     cluster.create(COLLECTION, &widget("a")).await.unwrap();
     cluster.create(COLLECTION, &widget("b")).await.unwrap();
     let mut watch = Watch::open(&cluster, &path).await;
     assert_eq!(watch.types(1).await, ["ADDED"]);
     assert!(watch.0.frame().await.unwrap().is_err());
-    cluster.faults().cut_watches_after(watches, CutAfter::Time(Duration::from_secs(9)), Cut::Clean, 1);
+    cluster.faults().cut_watches_after(watches, After::Time(Duration::from_secs(9)), Cut::Clean, 1);
     let started = tokio::time::Instant::now();
     let mut watch = Watch::open(&cluster, &path).await;
     assert_eq!(watch.types(2).await, ["ADDED", "ADDED"]);

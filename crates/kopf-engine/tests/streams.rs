@@ -15,7 +15,7 @@ use kopf_core::{
     outcome::Outcome,
     reason::EventType,
 };
-use kopf_devcluster::{Answer, Cut, CutAfter, DevCluster, Matcher};
+use kopf_devcluster::{After, Answer, Cut, DevCluster, Matcher};
 use kopf_engine::{RunError, client::Connection};
 use kube::client::Body;
 use serde_json::json;
@@ -56,7 +56,7 @@ fn list_count(requests: &Requests) -> usize {
 async fn a_watch_continues_after_a_cut_without_losing_or_repeating() {
     for cut in [Cut::Clean, Cut::Hard, Cut::HalfLine] {
         let cluster = cluster().await;
-        cluster.faults().cut_watches_after(watches(), CutAfter::Events(7), cut, 5);
+        cluster.faults().cut_watches_after(watches(), After::Events(7), cut, 5);
         let running = observer().run(&cluster);
         running.script.line("Starting the watch-stream").await;
         for i in 0..50 {

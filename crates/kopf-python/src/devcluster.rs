@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use kopf_devcluster::{DevCluster as Cluster, ListenOptions, Listener};
 use pyo3::{
-    exceptions::{PyOSError, PyRuntimeError, PyValueError},
+    exceptions::{PyKeyError, PyOSError, PyRuntimeError, PyValueError},
     prelude::*,
 };
 use serde_json::Value;
@@ -15,6 +15,8 @@ use crate::{guard::guarded, locked, logs, runtime::Runtime};
 #[pyclass(frozen, module = "kopf._native")]
 pub(crate) struct DevCluster {
     options: ListenOptions,
+    control: bool,
+    seed: Option<u64>,
     running: Mutex<Option<Running>>,
 }
 
@@ -28,13 +30,15 @@ struct Running {
 #[pymethods]
 impl DevCluster {
     #[new]
-    #[pyo3(signature = (*, host = "127.0.0.1", port = 0, tls = false))]
-    fn new(host: &str, port: u16, tls: bool) -> PyResult<Self> {
+    #[pyo3(signature = (*, host = "127.0.0.1", port = 0, tls = false, control = false, seed = None))]
+    fn new(host: &str, port: u16, tls: bool, control: bool, seed: Option<u64>) -> PyResult<Self> {
         let address = host.parse();
         let address =
             address.map_err(|_| PyValueError::new_err(format!("host={host:?} is no IP address")))?;
         Ok(Self {
             options: ListenOptions { address, tls, ..ListenOptions::on_port(port) },
+            control,
+            seed,
             running: Mutex::default(),
         })
     }
@@ -48,8 +52,15 @@ impl DevCluster {
                 }
                 let runtime = Runtime::start()?;
                 let options = self.options.clone();
+                let mut builder = Cluster::builder();
+                if self.control {
+                    builder = builder.control();
+                }
+                if let Some(seed) = self.seed {
+                    builder = builder.seed(seed);
+                }
                 let (cluster, listener) = runtime.handle()?.block_on(async move {
-                    let cluster = Cluster::start().await.map_err(|error| failure(&error))?;
+                    let cluster = builder.start().await.map_err(|error| failure(&error))?;
                     let listener = cluster
                         .listen(options)
                         .await
@@ -84,6 +95,26 @@ impl DevCluster {
     #[getter]
     fn kubeconfig(&self) -> PyResult<String> {
         self.with(|running| Ok(running.listener.kubeconfig()))
+    }
+
+    /// What a request to the control endpoint does, whether it is served or not: JSON in, JSON out.
+    #[pyo3(signature = (method, path, body, /))]
+    fn control(&self, py: Python<'_>, method: &str, path: &str, body: &str) -> PyResult<String> {
+        guarded(|| {
+            py.detach(|| {
+                let method = method.parse().map_err(|_| PyValueError::new_err("this is no HTTP method"))?;
+                let body =
+                    serde_json::from_str(body).map_err(|error| PyValueError::new_err(error.to_string()))?;
+                self.with(|running| {
+                    let answer = running.cluster.control(&method, path, &body);
+                    let answer = running.runtime.handle()?.block_on(answer);
+                    answer.map(|value| value.to_string()).map_err(|error| match error.code() {
+                        404 => PyKeyError::new_err(error.to_string()),
+                        _ => PyValueError::new_err(error.to_string()),
+                    })
+                })
+            })
+        })
     }
 
     /// Creates or replaces the objects of YAML documents; a line for each.

@@ -69,6 +69,7 @@ impl Pending {
 pub(crate) async fn run(shared: Arc<Shared>) {
     loop {
         tokio::select! {
+            biased;
             () = shared.stop.cancelled() => return,
             () = shared.work.notified() => {}
         }

@@ -30,8 +30,9 @@ pub(crate) fn definition_changed(shared: &Arc<Shared>, name: &str) {
         let (shared, name) = (Arc::clone(shared), name.to_owned());
         tokio::spawn(async move {
             tokio::select! {
+                biased;
                 () = shared.stop.cancelled() => {}
-                () = tokio::time::sleep(delay) => establish(&shared, &name),
+                () = shared.clock.sleep(delay) => establish(&shared, &name),
             }
         });
     }

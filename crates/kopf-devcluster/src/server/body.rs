@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::stream::{BoxStream, Stream as _, StreamExt as _};
+use futures_util::future::ready;
+use futures_util::stream::{self, BoxStream, Stream as _, StreamExt as _};
 use http_body::{Frame, SizeHint};
 
 /// A connection is broken on purpose, by a fault.
@@ -29,6 +30,33 @@ impl Body {
         stream: impl futures_util::Stream<Item = Result<Bytes, CutOff>> + Send + 'static,
     ) -> Self {
         Self(Kind::Stream(stream.boxed()))
+    }
+
+    /// The same, later: the header does not wait.
+    pub(crate) fn after(self, wait: impl Future<Output = ()> + Send + 'static) -> Self {
+        match self.0 {
+            Kind::Whole(bytes) => {
+                Self::stream(stream::once(wait).filter_map(move |()| ready(bytes.clone().map(Ok))))
+            }
+            Kind::Stream(rest) => Self::stream(stream::once(wait).filter_map(|()| ready(None)).chain(rest)),
+        }
+    }
+
+    /// The first half of a whole body, and the break.
+    pub(crate) fn half(self) -> Self {
+        let pieces = match self.0 {
+            Kind::Whole(Some(bytes)) => vec![Ok(bytes.slice(..bytes.len() / 2)), Err(CutOff)],
+            Kind::Whole(None) | Kind::Stream(_) => vec![Err(CutOff)],
+        };
+        Self::stream(stream::iter(pieces))
+    }
+
+    /// The length of a whole body.
+    pub(crate) fn whole_length(&self) -> Option<usize> {
+        match &self.0 {
+            Kind::Whole(bytes) => Some(bytes.as_ref().map_or(0, Bytes::len)),
+            Kind::Stream(_) => None,
+        }
     }
 
     /// No body.

@@ -7,6 +7,7 @@ pub(crate) mod body;
 pub(crate) mod decode;
 pub(crate) mod dispatch;
 pub(crate) mod encode;
+mod interfere;
 pub(crate) mod negotiation;
 pub(crate) mod path;
 pub(crate) mod query;

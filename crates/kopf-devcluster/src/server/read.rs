@@ -13,14 +13,19 @@ use super::transform::{self, Table};
 use super::{Request, Shared, negotiation};
 use crate::machinery::cause::Cause;
 use crate::status::{ApiError, Subject};
-use crate::store::{Compacted, Key, Snapshot};
+use crate::store::{Ago, Compacted, Key, Snapshot};
 use crate::types::Shape;
 use crate::types::registry::Served;
 
 /// `GET …/{name}`.
 pub(crate) fn get(shared: &Shared, request: &Request, served: &Served, key: &Key) -> Result<Reply, ApiError> {
     let form = negotiation::for_objects(&request.headers)?;
-    let object = shared.store.get(&served.resource.store, key).ok_or_else(|| not_found(served, &key.name))?;
+    let store = &served.resource.store;
+    let object = match request.stale {
+        None => shared.store.get(store, key),
+        Some(ago) => shared.store.get_at(store, key, shared.store.revision_ago(store, ago)),
+    };
+    let object = object.ok_or_else(|| not_found(served, &key.name))?;
     Ok(transform::object_reply(served, form, Table::of(request, shared)?, StatusCode::OK, &object))
 }
 
@@ -64,6 +69,8 @@ pub(crate) struct ListOptions {
     limit: usize,
     resume: Option<Continue>,
     version: Version,
+    /// How far a server that lags behind is back: a fault.
+    stale: Option<Ago>,
 }
 
 #[derive(Debug, Default)]
@@ -101,7 +108,7 @@ impl ListOptions {
                 "specifying resource version is not allowed when using continue",
             ));
         }
-        Ok(Self { limit, resume, version })
+        Ok(Self { limit, resume, version, stale: request.stale })
     }
 }
 
@@ -236,7 +243,17 @@ fn snapshot(
     options: &ListOptions,
 ) -> Result<Snapshot, ApiError> {
     let (store, namespace) = (&served.resource.store, selection.namespace.as_deref());
-    let newest = || shared.store.list(store, namespace);
+    let revision = match options.stale {
+        None => shared.store.revision(),
+        Some(ago) => shared.store.revision_ago(store, ago),
+    };
+    let newest = || match options.stale {
+        None => shared.store.list(store, namespace),
+        Some(_) => shared
+            .store
+            .list_at(store, namespace, revision)
+            .unwrap_or_else(|_| shared.store.list(store, namespace)),
+    };
     if let Some(resume) = &options.resume {
         let Some(revision) = resume.revision else { return Ok(newest()) };
         return shared.store.list_at(store, namespace, revision).map_err(|Compacted { .. }| {
@@ -247,8 +264,8 @@ fn snapshot(
     }
     match options.version {
         Version::Newest => Ok(newest()),
-        Version::NotOlderThan(wanted) | Version::Exact(wanted) if wanted > shared.store.revision() => {
-            Err(ApiError::version_too_large(wanted, shared.store.revision()))
+        Version::NotOlderThan(wanted) | Version::Exact(wanted) if wanted > revision => {
+            Err(ApiError::version_too_large(wanted, revision))
         }
         Version::NotOlderThan(_) => Ok(newest()),
         Version::Exact(wanted) => {

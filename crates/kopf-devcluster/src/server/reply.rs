@@ -64,6 +64,15 @@ impl Reply {
         self
     }
 
+    /// The same answer, whose body does something else with the bytes that were announced.
+    pub(crate) fn map_body(mut self, map: impl FnOnce(Body) -> Body) -> Self {
+        if let Some(length) = self.body.whole_length() {
+            self = self.with_header(header::CONTENT_LENGTH, &length.to_string());
+        }
+        self.body = map(self.body);
+        self
+    }
+
     /// The HTTP answer. `audit_id` is the client's own or a new one (D-028).
     pub(crate) fn into_response(self, audit_id: &HeaderValue) -> Response<Body> {
         let mut response = Response::new(self.body);

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::path::{self, ObjectPath, Path};
 use super::query::Query;
 use crate::machinery::fieldset::managed;
+use crate::store::Ago;
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub(crate) struct Request {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) user: User,
+    /// How far back a read is to look: a fault.
+    pub(crate) stale: Option<Ago>,
     /// Cancelled when the door closes through which the request came.
     pub(crate) closing: CancellationToken,
 }
@@ -62,6 +65,7 @@ impl Request {
             headers: parts.headers,
             body,
             user,
+            stale: None,
             closing,
         }
     }
@@ -83,6 +87,7 @@ pub(crate) struct Facts {
     pub(crate) subresource: String,
     pub(crate) namespace: String,
     pub(crate) name: String,
+    pub(crate) path: String,
     pub(crate) user_agent: String,
     pub(crate) user: String,
 }
@@ -91,7 +96,12 @@ impl Request {
     pub(crate) fn facts(&self) -> Facts {
         let agent =
             self.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-        let facts = Facts { user_agent: agent.to_owned(), user: self.user.name.clone(), ..Facts::default() };
+        let facts = Facts {
+            user_agent: agent.to_owned(),
+            user: self.user.name.clone(),
+            path: self.raw_path.clone(),
+            ..Facts::default()
+        };
         let Path::Object(path) = &self.path else {
             return Facts { verb: self.method.as_str().to_ascii_lowercase(), ..facts };
         };

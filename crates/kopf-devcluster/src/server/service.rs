@@ -2,26 +2,23 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::body::{Body, CutOff};
 use super::decode::BODY_LIMIT;
-use super::path::Path;
+use super::negotiation::Encoding;
 use super::reply::Reply;
-use super::write::create::Owned;
-use super::write::validate::Checked;
-use super::write::{Target, WriteOptions, update};
-use super::{Request, Shared, dispatch};
+use super::{Request, Shared, dispatch, interfere};
 use crate::access;
-use crate::faults::Action;
-use crate::machinery::merge_patch;
+use crate::control;
+use crate::faults::{Cut, Effect};
 use crate::status::ApiError;
 
 /// An error of a body.
@@ -53,14 +50,18 @@ impl DevService {
         let is_head = parts.method == Method::HEAD;
         let audit_id = match parts.headers.get("audit-id") {
             Some(id) => id.clone(),
-            None => {
-                HeaderValue::from_str(&self.shared.random.uid()).unwrap_or(HeaderValue::from_static("none"))
-            }
+            None => HeaderValue::from_str(&self.shared.audit_ids.uid())
+                .unwrap_or(HeaderValue::from_static("none")),
         };
         let user = access::authenticate(&self.shared, &parts.headers);
         let reply = match (user, read_body(body).await) {
             (Ok(user), Ok(body)) => {
-                self.reply(&Request::new(parts, body, user, self.closing.clone())).await?
+                let request = Request::new(parts, body, user, self.closing.clone());
+                // No fault happens to those who make them.
+                match control::path(&request.raw_path).filter(|_| self.shared.options.control) {
+                    Some(path) => self.control(&request, path).await,
+                    None => self.reply(request).await?,
+                }
             }
             (Err(error), _) | (_, Err(error)) => error.into(),
         };
@@ -68,52 +69,69 @@ impl DevService {
         Ok(if is_head { response.map(|_| Body::empty()) } else { response })
     }
 
-    async fn reply(&self, request: &Request) -> Result<Reply, CutOff> {
-        let mut planned = None;
-        let mut is_lost = false;
-        for action in self.shared.faults.actions_for(request) {
-            match action {
-                Action::Delay(time) => tokio::time::sleep(time).await,
-                Action::Interfere(patch) => self.interfere(request, &patch).await,
-                Action::Lose => is_lost = true,
-                Action::Answer(answer) => planned = Some(answer.to_reply()),
-                Action::Hang => {
+    async fn reply(&self, mut request: Request) -> Result<Reply, CutOff> {
+        let (mut planned, mut lost, mut body_delay) = (None, None, Duration::ZERO);
+        for effect in self.shared.faults.effects_on(&request, || self.shared.clock.moment()) {
+            match effect {
+                Effect::Delay(time) => self.pass(time).await?,
+                Effect::DelayBody(time) => body_delay += time,
+                Effect::Interfere(interference) => {
+                    interfere::interfere(&self.shared, &request, &interference).await
+                }
+                Effect::Stale(ago) => request.stale = Some(ago),
+                Effect::Lose(cut) => lost = Some(cut),
+                Effect::Answer(answer) => planned = Some(answer.to_reply()),
+                Effect::Drop(_) => return Err(CutOff),
+                Effect::Hang => {
                     self.closing.cancelled().await;
                     return Err(CutOff);
                 }
+                Effect::Watch(_) => {}
             }
         }
         let reply = match planned {
             Some(reply) => reply,
-            None => dispatch::dispatch(&self.shared, request).await.unwrap_or_else(Into::into),
+            None => dispatch::dispatch(&self.shared, &request).await.unwrap_or_else(Into::into),
         };
-        self.shared.requests.note(request, reply.status.as_u16());
+        self.shared.requests.note(&request, reply.status.as_u16(), || self.shared.clock.now());
         tracing::debug!(
             method = %request.method, path = request.raw_path, status = reply.status.as_u16(), user = request.user.name,
             "request"
         );
-        if is_lost { Err(CutOff) } else { Ok(reply) }
+        let reply = match lost {
+            None => reply,
+            Some(Cut::Clean | Cut::Hard) => return Err(CutOff),
+            Some(Cut::HalfLine | Cut::Truncated) => reply.map_body(Body::half),
+        };
+        if body_delay.is_zero() {
+            return Ok(reply);
+        }
+        let clock = self.shared.clock.clone();
+        Ok(reply.map_body(|body| body.after(async move { clock.sleep(body_delay).await })))
     }
 
-    /// Writes to the object of a request as somebody else.
-    async fn interfere(&self, request: &Request, patch: &Value) {
-        let Path::Object(path) = &request.path else { return };
-        let (Some(served), Some(name)) =
-            (self.shared.registry().find(&path.group, &path.version, &path.plural), &path.name)
-        else {
-            return;
-        };
-        let options = WriteOptions { manager: "interference".to_owned(), ..WriteOptions::default() };
-        let namespace = path.namespace.as_deref().unwrap_or_default();
-        let target =
-            Target { shared: &self.shared, served: &served, namespace, subresource: None, options: &options };
-        let merged = update::change(&target, name, Owned::ByUpdate, |current| {
-            let mut value = current.clone();
-            merge_patch::apply(&mut value, patch);
-            Ok(Checked { value, warnings: Vec::new() })
-        });
-        if let Err(error) = merged.await {
-            tracing::debug!(%error, path = request.raw_path, "nothing to interfere with");
+    /// Waits on the server's clock, which may stand.
+    async fn pass(&self, time: Duration) -> Result<(), CutOff> {
+        tokio::select! {
+            biased;
+            () = self.closing.cancelled() => Err(CutOff),
+            () = self.shared.clock.sleep(time) => Ok(()),
+        }
+    }
+
+    async fn control(&self, request: &Request, path: &str) -> Reply {
+        let may =
+            !self.shared.options.rbac || request.user.groups.iter().any(|group| group == "system:masters");
+        if !may {
+            let why = format!(
+                "User {:?} is no administrator: only these control the dev cluster",
+                request.user.name
+            );
+            return ApiError::new(403, "Forbidden", why, None).into();
+        }
+        match control::handle(&self.shared, &request.method, path, &request.body).await {
+            Ok((status, value)) => Reply::value(status, Encoding::Json, &value),
+            Err(error) => error.into(),
         }
     }
 }

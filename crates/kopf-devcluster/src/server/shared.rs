@@ -38,6 +38,8 @@ pub(crate) struct Options {
     pub(crate) recorded_requests: usize,
     /// Whether users are told apart, and need roles.
     pub(crate) rbac: bool,
+    /// Whether there is a control endpoint.
+    pub(crate) control: bool,
 }
 
 /// The state of a cluster, shared by its services and tasks.
@@ -46,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
+    /// Apart, so that reads do not change which uids are given.
+    pub(crate) audit_ids: Random,
     pub(crate) options: Options,
     pub(crate) faults: faults::State,
     /// Ends watches and tasks when the cluster goes.
@@ -64,12 +68,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(options: Options, registry: Registry, clock: Clock, random: Random) -> Self {
+    pub(crate) fn new(options: Options, registry: Registry, clock: Clock, seed: Option<u64>) -> Self {
         Self {
-            store: Store::new(options.retention),
+            store: Store::new(options.retention, clock.clone()),
             clock,
-            random,
-            faults: faults::State::default(),
+            random: Random::new(seed),
+            audit_ids: Random::derived(seed, u64::MAX),
+            faults: faults::State::new(seed),
             stop: CancellationToken::new(),
             work: Notify::new(),
             pending: Pending::default(),

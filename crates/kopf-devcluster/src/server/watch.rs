@@ -13,7 +13,6 @@ use futures_util::stream;
 use http::StatusCode;
 use serde_json::json;
 use tokio::sync::watch::Receiver;
-use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::body::{Body, CutOff};
@@ -24,10 +23,11 @@ use super::reply::Reply;
 use super::selection::Selection;
 use super::transform::{Include, Table};
 use super::{Request, Shared, encode, negotiation, transform};
+use crate::clock::Moment;
 use crate::faults::{Cut, Injected, WatchFaults};
 use crate::machinery::cause::Cause;
 use crate::status::ApiError;
-use crate::store::{ChangeKind, Compacted};
+use crate::store::{Ago, ChangeKind, Changes, Compacted, Snapshot};
 use crate::types::Registry;
 use crate::types::registry::Served;
 
@@ -50,6 +50,7 @@ pub(crate) fn watch(
     let selection = Selection::of(request, path, served)?;
     let start = Start::of(request, shared)?;
     let store = &served.resource.store;
+    let now = shared.clock.moment();
     // Before the list or the cursor: nothing that happens after them may be missed.
     let changed = shared.store.subscribe(store);
     let mut stream = Watch {
@@ -62,18 +63,21 @@ pub(crate) fn watch(
         ended: false,
         breaks: false,
         stalled: false,
-        ends_at: Instant::now() + timeout(request, shared)?,
+        ends_at: now.after(timeout(request, shared)?),
         bookmark_at: request
             .query
             .flag("allowWatchBookmarks")
-            .then(|| Instant::now() + shared.options.bookmark_period),
+            .then(|| now.after(shared.options.bookmark_period)),
+        lag: request.stale,
+        held_until: None,
+        line_due: None,
         gone: served
             .resource
             .custom
             .as_ref()
             .map_or_else(CancellationToken::new, |custom| custom.gone.clone()),
         closing: request.closing.clone(),
-        faults: shared.faults.watch(request),
+        faults: shared.faults.watch(request, now),
         changed,
         selection,
         served: served.clone(),
@@ -162,8 +166,14 @@ struct Watch {
     stalled: bool,
     /// The end is not a clean one.
     breaks: bool,
-    ends_at: Instant,
-    bookmark_at: Option<Instant>,
+    ends_at: Moment,
+    bookmark_at: Option<Moment>,
+    /// How far behind it is: a fault.
+    lag: Option<Ago>,
+    /// When the next change may be shown that is held back because of the lag.
+    held_until: Option<Moment>,
+    /// When the next line may be sent, if each takes its time.
+    line_due: Option<Moment>,
     changed: Receiver<u64>,
     /// The cluster or the listener stops.
     closing: CancellationToken,
@@ -176,16 +186,21 @@ impl Watch {
     fn begin(&mut self, start: Start) {
         match start {
             Start::After(version) => {
-                self.cursor = version;
+                self.cursor = match self.faults.repeated {
+                    0 => version,
+                    changes => {
+                        self.shared.store.revision_before(&self.served.resource.store, version, changes)
+                    }
+                };
                 if let Err(Compacted { oldest }) =
-                    self.shared.store.check_revision(&self.served.resource.store, version)
+                    self.shared.store.check_revision(&self.served.resource.store, self.cursor)
                 {
                     self.end_with(&ApiError::too_old(version, oldest));
                 }
             }
             Start::Everything { bookmark } => {
                 let namespace = self.selection.namespace.as_deref();
-                let snapshot = self.shared.store.list(&self.served.resource.store, namespace);
+                let snapshot = self.snapshot(namespace);
                 self.cursor = snapshot.revision;
                 for (key, object) in &snapshot.objects {
                     if self.selection.matches(key, object) {
@@ -200,17 +215,29 @@ impl Watch {
         }
     }
 
+    /// What is there, as far as this watch knows.
+    fn snapshot(&self, namespace: Option<&str>) -> Snapshot {
+        let (store, resource) = (&self.shared.store, &self.served.resource.store);
+        let old = self.lag.map(|lag| store.list_at(resource, namespace, store.revision_ago(resource, lag)));
+        old.and_then(Result::ok).unwrap_or_else(|| store.list(resource, namespace))
+    }
+
     /// The next piece of the stream; `None` is its clean end. Cancel safe: nothing is taken before it is returned.
     async fn next(&mut self) -> Option<Result<Bytes, CutOff>> {
         loop {
-            if let Some(injected) = self.faults.take().filter(|_| !self.ended) {
+            if let Some(injected) = self.faults.take(|| self.shared.clock.moment()).filter(|_| !self.ended) {
                 self.suffer(injected);
             }
             if self.stalled {
                 self.wait_stalled().await;
                 continue;
             }
+            if self.is_line_late() {
+                self.wait_for_line().await;
+                continue;
+            }
             if let Some(line) = self.lines.pop_front() {
+                self.line_due = None;
                 self.faults.count_event();
                 return Some(Ok(line));
             }
@@ -225,33 +252,65 @@ impl Watch {
     }
 
     fn suffer(&mut self, injected: Injected) {
-        self.breaks = matches!(injected, Injected::Cut(Cut::Hard | Cut::HalfLine));
+        self.breaks = matches!(injected, Injected::Cut(Cut::Hard | Cut::HalfLine | Cut::Truncated));
+        self.line_due = None;
         match injected {
             // As at its timeout: what has happened so far is sent.
             Injected::Cut(Cut::Clean) => while self.pull() {},
             Injected::Cut(Cut::Hard) => self.lines.clear(),
-            Injected::Cut(Cut::HalfLine) => self.lines = VecDeque::from([Bytes::from_static(HALF_A_LINE)]),
+            Injected::Cut(Cut::HalfLine | Cut::Truncated) => {
+                self.lines = VecDeque::from([Bytes::from_static(HALF_A_LINE)])
+            }
             Injected::LastLine(line) => self.lines = VecDeque::from([line]),
             Injected::Stall => {
                 self.stalled = true;
                 return;
             }
+            Injected::DelayEvents(time) => {
+                self.faults.event_delay = time;
+                return;
+            }
         }
         self.stalled = false;
         self.ended = true;
+        self.faults.event_delay = Duration::ZERO;
+    }
+
+    /// Whether there is a line that is not to be sent yet.
+    fn is_line_late(&mut self) -> bool {
+        if self.faults.event_delay.is_zero() || self.lines.is_empty() {
+            return false;
+        }
+        let now = self.shared.clock.moment();
+        let due = *self.line_due.get_or_insert(now.after(self.faults.event_delay));
+        now < due
+    }
+
+    async fn wait_for_line(&mut self) {
+        let due = self.line_due.unwrap_or_default();
+        tokio::select! {
+            biased;
+            () = self.closing.cancelled() => {
+                self.lines.clear();
+                self.ended = true;
+            }
+            () = self.faults.signalled() => {}
+            () = self.shared.clock.sleep_until(due) => {}
+        }
     }
 
     /// Takes what has happened from the log; whether there is more.
     fn pull(&mut self) -> bool {
         self.follow_definition();
         let store = &self.served.resource.store;
-        let changes = match self.shared.store.changes(store, self.cursor, BATCH) {
+        let mut changes = match self.shared.store.changes(store, self.cursor, BATCH) {
             Ok(changes) => changes,
             Err(Compacted { oldest }) => {
                 self.end_with(&ApiError::too_old(self.cursor, oldest));
                 return false;
             }
         };
+        self.hold_back(&mut changes);
         if self.caught_up && changes.changes.len() + changes.remaining > self.shared.options.watch_buffer {
             self.ended = true;
             return false;
@@ -261,10 +320,38 @@ impl Watch {
         for change in &changes.changes {
             if let Some(kind) = self.selection.transition(change) {
                 let line = self.line(change, kind);
+                if self.faults.duplicates {
+                    self.lines.push_back(line.clone());
+                }
                 self.lines.push_back(line);
             }
         }
         changes.remaining > 0
+    }
+
+    /// Leaves out what a watch that lags behind does not know yet.
+    fn hold_back(&mut self, changes: &mut Changes) {
+        let Some(lag) = self.lag else { return };
+        let all = &changes.changes;
+        let shown = match lag {
+            Ago::Time(time) => {
+                let now = self.shared.clock.moment();
+                all.partition_point(|change| change.at.after(time) <= now)
+            }
+            Ago::Changes(_) => {
+                let newest = self.shared.store.revision_ago(&self.served.resource.store, lag);
+                all.partition_point(|change| change.revision <= newest)
+            }
+        };
+        self.held_until = match (lag, all.get(shown)) {
+            (Ago::Time(time), Some(held)) => Some(held.at.after(time)),
+            _ => None,
+        };
+        if shown < all.len() {
+            changes.changes.truncate(shown);
+            changes.up_to = changes.changes.last().map_or(self.cursor, |last| last.revision);
+            changes.remaining = 0;
+        }
     }
 
     /// Shows objects by the newest schema (D-087).
@@ -286,7 +373,7 @@ impl Watch {
             biased;
             () = self.closing.cancelled() => {}
             () = self.faults.signalled() => return,
-            () = sleep_until(self.ends_at) => {}
+            () = self.shared.clock.sleep_until(self.ends_at) => {}
         }
         self.lines.clear();
         self.ended = true;
@@ -295,7 +382,8 @@ impl Watch {
 
     /// Until something has happened, or it is time for a bookmark or the end.
     async fn wait(&mut self) {
-        let far = self.ends_at + Duration::from_secs(1);
+        let deadlines = [self.bookmark_at, self.held_until, self.faults.deadline()];
+        let deadline = deadlines.into_iter().flatten().fold(self.ends_at, Moment::min);
         tokio::select! {
             biased;
             () = self.closing.cancelled() => self.ended = true,
@@ -306,17 +394,19 @@ impl Watch {
                 while self.pull() {}
                 self.ended = true;
             }
-            () = sleep_until(self.bookmark_at.unwrap_or(far)), if self.bookmark_at.is_some() => {
-                self.push_bookmark(false);
-                self.bookmark_at = Some(Instant::now() + self.shared.options.bookmark_period);
-            }
-            () = sleep_until(self.ends_at) => {
-                if self.bookmark_at.is_some() {
-                    self.push_bookmark(false);
-                }
-                self.ended = true;
-            }
+            () = self.shared.clock.sleep_until(deadline) => self.tick(),
         }
+    }
+
+    /// Does what it is time for.
+    fn tick(&mut self) {
+        let now = self.shared.clock.moment();
+        let ends = self.ends_at <= now;
+        if self.bookmark_at.is_some_and(|at| ends || at <= now) {
+            self.push_bookmark(false);
+            self.bookmark_at = Some(now.after(self.shared.options.bookmark_period));
+        }
+        self.ended |= ends;
     }
 
     fn end_with(&mut self, error: &ApiError) {

@@ -5,11 +5,12 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use super::{Compacted, Key, Object, Retention};
+use crate::clock::Moment;
 
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub(crate) struct Change {
     pub(crate) object: Arc<Object>,
     /// What was there before.
     pub(crate) previous: Option<Arc<Object>>,
-    at: Instant,
+    pub(crate) at: Moment,
     departed: OnceLock<Arc<Object>>,
     lines: Mutex<Vec<Line>>,
 }
@@ -51,18 +52,10 @@ impl Change {
         kind: ChangeKind,
         object: Arc<Object>,
         previous: Option<Arc<Object>>,
+        at: Moment,
     ) -> Self {
         let revision = object.revision;
-        Self {
-            revision,
-            key,
-            kind,
-            object,
-            previous,
-            at: Instant::now(),
-            departed: OnceLock::new(),
-            lines: Mutex::default(),
-        }
+        Self { revision, key, kind, object, previous, at, departed: OnceLock::new(), lines: Mutex::default() }
     }
 
     /// What a watcher sees when the change takes the object out of its selection: the old content under the new
@@ -101,7 +94,7 @@ impl Log {
         let now = change.at;
         self.changes.push_back(Arc::new(change));
         while let Some(oldest) = self.changes.front() {
-            if self.changes.len() <= retention.changes && now.duration_since(oldest.at) <= retention.age {
+            if self.changes.len() <= retention.changes && now.since(oldest.at) <= retention.age {
                 break;
             }
             self.compact(oldest.revision);
@@ -132,6 +125,24 @@ impl Log {
         Ok((changes, remaining))
     }
 
+    /// The revision at which the resource was as it was so many changes before `revision`, as far back as is known.
+    pub(super) fn before(&self, revision: u64, changes: usize) -> u64 {
+        let there = self.changes.partition_point(|change| change.revision <= revision);
+        let kept = there.saturating_sub(changes);
+        kept.checked_sub(1).map_or(self.oldest(), |last| self.changes[last].revision)
+    }
+
+    /// The revision at which the resource was as it was `time` before `now`, as far back as is known.
+    pub(super) fn revision_at(&self, now: Moment, time: Duration) -> u64 {
+        let kept = self.changes.partition_point(|change| change.at.after(time) <= now);
+        kept.checked_sub(1).map_or(self.oldest(), |last| self.changes[last].revision)
+    }
+
+    /// Nothing before this revision is known.
+    pub(super) fn oldest(&self) -> u64 {
+        self.compacted.max(self.dropped)
+    }
+
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &Arc<Change>> {
         self.changes.iter().rev()
     }
@@ -139,28 +150,25 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::json;
 
     use super::*;
 
-    fn change(revision: u64) -> Change {
+    fn change(revision: u64, at: Moment) -> Change {
         let object = Arc::new(Object::new(revision, json!({"metadata": {}})));
-        Change::new(Arc::new(Key::new("", "a")), ChangeKind::Modified, object, None)
+        Change::new(Arc::new(Key::new("", "a")), ChangeKind::Modified, object, None, at)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn changes_are_dropped_by_number_and_by_age() {
+    #[test]
+    fn changes_are_dropped_by_number_and_by_age() {
         let retention = Retention { changes: 2, age: Duration::from_secs(10) };
         let mut log = Log::default();
         for revision in 1..=3 {
-            log.append(change(revision), retention);
+            log.append(change(revision, Moment::default()), retention);
         }
         assert!(log.after(0, 10).is_err());
         assert_eq!(log.after(1, 10).unwrap().0.len(), 2);
-        tokio::time::advance(Duration::from_secs(11)).await;
-        log.append(change(4), retention);
+        log.append(change(4, Moment::default().after(Duration::from_secs(11))), retention);
         assert!(log.check(2).is_err());
         assert_eq!(log.after(3, 10).unwrap().0.len(), 1);
     }

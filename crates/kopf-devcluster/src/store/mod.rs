@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::clock::{Clock, Moment};
 use crate::status::ApiError;
 use log::Log;
 pub(crate) use log::{Change, ChangeKind};
@@ -31,6 +32,7 @@ pub(crate) struct Retention {
 pub(crate) struct Store {
     state: Mutex<State>,
     retention: Retention,
+    clock: Clock,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +41,15 @@ struct State {
     collections: HashMap<Arc<str>, Collection>,
     /// By the uid of an owner: the objects that name it.
     dependents: HashMap<String, BTreeSet<Place>>,
+}
+
+/// How far back to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ago {
+    /// So many changes.
+    Changes(usize),
+    /// So long.
+    Time(Duration),
 }
 
 /// Where an object is: its resource's place in the store, and its key.
@@ -107,8 +118,8 @@ impl Reader<'_> {
 }
 
 impl Store {
-    pub(crate) fn new(retention: Retention) -> Self {
-        Self { state: Mutex::default(), retention }
+    pub(crate) fn new(retention: Retention, clock: Clock) -> Self {
+        Self { state: Mutex::default(), retention, clock }
     }
 
     /// The number of the newest change of all resources.
@@ -118,6 +129,18 @@ impl Store {
 
     pub(crate) fn get(&self, store: &str, key: &Key) -> Option<Arc<Object>> {
         self.lock().collections.get(store)?.objects.get(key).cloned()
+    }
+
+    /// An object as it was at `revision`.
+    pub(crate) fn get_at(&self, store: &str, key: &Key, revision: u64) -> Option<Arc<Object>> {
+        let state = self.lock();
+        let collection = state.collections.get(store)?;
+        let changes = collection.log.newest_first().take_while(|change| change.revision > revision);
+        // The oldest of the changes since then knows what was there before it.
+        match changes.filter(|change| *change.key == *key).last() {
+            Some(change) => change.previous.clone(),
+            None => collection.objects.get(key).cloned(),
+        }
     }
 
     /// Whether a resource has no objects.
@@ -170,7 +193,7 @@ impl Store {
             return Err(CreateError::Exists(Arc::clone(object)));
         }
         guard(&Reader(&state)).map_err(CreateError::Refused)?;
-        Ok(state.commit(store, key, ChangeKind::Added, value, self.retention))
+        Ok(state.commit(store, key, ChangeKind::Added, value, (self.retention, self.clock.moment())))
     }
 
     /// Replaces an object if it is still at `read`, and writes its resource version.
@@ -183,7 +206,7 @@ impl Store {
     ) -> Result<Arc<Object>, Stale> {
         let mut state = self.lock();
         state.check(store, &key, read)?;
-        Ok(state.commit(store, key, ChangeKind::Modified, value, self.retention))
+        Ok(state.commit(store, key, ChangeKind::Modified, value, (self.retention, self.clock.moment())))
     }
 
     /// Removes an object if it is still at `read`. `last` is the state that watchers see, with a new resource version.
@@ -196,7 +219,7 @@ impl Store {
     ) -> Result<Arc<Object>, Stale> {
         let mut state = self.lock();
         state.check(store, &key, read)?;
-        Ok(state.commit(store, key, ChangeKind::Deleted, last, self.retention))
+        Ok(state.commit(store, key, ChangeKind::Deleted, last, (self.retention, self.clock.moment())))
     }
 
     /// The objects that name the object with this uid as an owner.
@@ -228,6 +251,24 @@ impl Store {
         Ok(Changes { changes, up_to, remaining })
     }
 
+    /// The revision at which a resource was as it was so long ago, as far back as is known.
+    pub(crate) fn revision_ago(&self, store: &str, ago: Ago) -> u64 {
+        let state = self.lock();
+        let Some(collection) = state.collections.get(store) else { return state.revision };
+        match ago {
+            Ago::Changes(0) => state.revision,
+            Ago::Changes(changes) => collection.log.before(u64::MAX, changes),
+            Ago::Time(time) => collection.log.revision_at(self.clock.moment(), time),
+        }
+    }
+
+    /// The revision so many changes of a resource before another one, as far back as is known.
+    pub(crate) fn revision_before(&self, store: &str, revision: u64, changes: usize) -> u64 {
+        let state = self.lock();
+        let collection = state.collections.get(store);
+        collection.map_or(revision, |collection| collection.log.before(revision, changes).min(revision))
+    }
+
     /// Forgets all changes up to `revision`, of all resources.
     pub(crate) fn compact(&self, revision: u64) {
         let mut state = self.lock();
@@ -256,7 +297,7 @@ impl State {
         key: Key,
         kind: ChangeKind,
         mut value: Value,
-        retention: Retention,
+        (retention, now): (Retention, Moment),
     ) -> Arc<Object> {
         self.revision += 1;
         let revision = self.revision;
@@ -271,7 +312,7 @@ impl State {
                 collection.objects.insert(Arc::clone(&key), Arc::clone(&object))
             }
         };
-        collection.log.append(Change::new(key, kind, Arc::clone(&object), previous), retention);
+        collection.log.append(Change::new(key, kind, Arc::clone(&object), previous, now), retention);
         collection.changed.send_replace(revision);
         object
     }
@@ -323,7 +364,9 @@ mod tests {
     use super::*;
 
     fn store() -> (Store, Arc<str>) {
-        (Store::new(Retention { changes: 100, age: Duration::from_secs(300) }), Arc::from("widgets.test.dev"))
+        let retention = Retention { changes: 100, age: Duration::from_secs(300) };
+        let clock = Clock::frozen_at(jiff::Timestamp::UNIX_EPOCH);
+        (Store::new(retention, clock), Arc::from("widgets.test.dev"))
     }
 
     fn create(store: &Store, resource: &Arc<str>, name: &str) -> Arc<Object> {

@@ -209,8 +209,9 @@ fn end_after(target: &Target<'_>, key: &Key, uid: &str, grace: i64) {
         DeleteOptions { grace_seconds: Some(0), uid: Some(uid.to_owned()), ..DeleteOptions::default() };
     tokio::spawn(async move {
         tokio::select! {
+            biased;
             () = shared.stop.cancelled() => {}
-            () = tokio::time::sleep(grace) => {
+            () = shared.clock.sleep(grace) => {
                 by_controller(&shared, &served, &key, &options).await;
             }
         }
@@ -284,7 +285,7 @@ fn mark(target: &Target<'_>, value: &mut Value, grace: i64, stays: bool) {
     if !stays && !is_graceful {
         return;
     }
-    let clock = target.shared.clock;
+    let clock = &target.shared.clock;
     let begun = is_being_deleted(value);
     // Namespaces and definitions are only marked with a time (DEC-31).
     if store == "namespaces" || store == crate::crd::STORE {
@@ -293,7 +294,7 @@ fn mark(target: &Target<'_>, value: &mut Value, grace: i64, stays: bool) {
             if store == "namespaces" {
                 value["status"]["phase"] = "Terminating".into();
             } else {
-                crate::crd::controller::mark_terminating(value, &clock);
+                crate::crd::controller::mark_terminating(value, clock);
             }
         }
         return;
