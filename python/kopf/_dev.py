@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import click
 
@@ -42,13 +43,18 @@ def run(arguments: Sequence[str], paths: Sequence[str], manifests: Sequence[str]
     return 0
 
 
-def serve(command: Sequence[str], manifests: Sequence[str], *, port: int, tls: bool, kubeconfig: str | None) -> int:
+def serve(command: Sequence[str], manifests: Sequence[str], **options: Any) -> int:
     """Serves a dev cluster until interrupted, or as long as the command runs.
+
+    Args:
+        command: What is to run; nothing if it is empty.
+        manifests: Files and folders that are applied first.
+        **options: Those of `DevCluster`.
 
     Returns:
         The exit status: that of the command, or 0.
     """
-    with _interruptible(), DevCluster(port=port, tls=tls, kubeconfig=kubeconfig) as cluster:
+    with _interruptible(), DevCluster(**options) as cluster:
         try:
             if command:
                 _apply(cluster, manifests)

@@ -6,9 +6,10 @@ import pathlib
 import tempfile
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from kopf import _native
+from kopf._faults import Clock, Faults, control
 
 __all__ = ["DevCluster"]
 
@@ -20,6 +21,9 @@ class DevCluster:
         host: Where it listens.
         port: The port; by default any free one.
         tls: Serves HTTPS, with a certificate of an authority of its own, which the kubeconfig names.
+        control: Serves `/_dev/…` as well, by which other processes put faults into the cluster and move its clock; and
+            remembers the requests. `faults` and `clock` of this object work without it.
+        seed: Makes uids, generated names and faults with a probability repeatable.
         kubeconfig: The file that is written for clients; by default a temporary one, which is removed in the end.
 
     Example:
@@ -36,9 +40,13 @@ class DevCluster:
         host: str = "127.0.0.1",
         port: int = 0,
         tls: bool = False,
+        control: bool = False,
+        seed: int | None = None,
         kubeconfig: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._native = _native.DevCluster(host=host, port=port, tls=tls)
+        self._native = _native.DevCluster(host=host, port=port, tls=tls, control=control, seed=seed)
+        self._faults = Faults(self._native)
+        self._clock = Clock(self._native)
         self._path = None if kubeconfig is None else pathlib.Path(kubeconfig)
         self._exit = contextlib.ExitStack()
 
@@ -72,6 +80,26 @@ class DevCluster:
     def env(self) -> dict[str, str]:
         """The environment for a child process that works with the cluster."""
         return {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
+
+    @property
+    def faults(self) -> Faults:
+        """Breaks things on purpose."""
+        return self._faults
+
+    @property
+    def clock(self) -> Clock:
+        """The server's time."""
+        return self._clock
+
+    def requests(self) -> list[dict[str, Any]]:
+        """What was asked of the cluster, oldest first, if it was made with `control=True`.
+
+        Returns:
+            For each request `method`, `path`, `query`, `verb`, `contentType`, `userAgent`, `user`, `body`, `status` and
+            `time`; the newest 10,000 of them.
+        """
+        requests: list[dict[str, Any]] = control(self._native, "GET", "requests")["requests"]
+        return requests
 
     def apply(self, manifests: str | os.PathLike[str]) -> list[str]:
         """Creates or changes objects.

@@ -322,11 +322,20 @@ def load_yaml(text: str, /) -> Any:
 class DevCluster:
     """A Kubernetes API server in this process, on threads of its own, behind an HTTP listener."""
 
-    def __new__(cls, *, host: str = "127.0.0.1", port: int = 0, tls: bool = False) -> Self: ...
+    def __new__(
+        cls,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: bool = False,
+        control: bool = False,
+        seed: int | None = None,
+    ) -> Self: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
     @property
     def url(self) -> str: ...
     @property
     def kubeconfig(self) -> str: ...  # the text of the file
+    def control(self, method: str, path: str, body: str, /) -> str: ...  # JSON in and out; the path after /_dev/
     def apply(self, manifests: str, /) -> list[str]: ...  # YAML documents; returns "kind/name created" and the like

@@ -209,6 +209,8 @@ def _as_arguments(options: dict[str, Any]) -> list[str]:
 @main.command()
 @click.option("--port", type=int, default=0, help="The port; by default any free one.")
 @click.option("--tls", is_flag=True, help="Serve HTTPS, with a certificate made for it.")
+@click.option("--control", is_flag=True, help="Serve /_dev/ too, to put faults into the cluster and move its clock.")
+@click.option("--seed", type=click.IntRange(min=0), help="Make uids, generated names and chance repeatable.")
 @click.option("--kubeconfig", type=click.Path(dir_okay=False), help="Write the kubeconfig to this file.")
 @click.option(
     "--apply",
@@ -223,6 +225,8 @@ def cluster(
     ctx: click.Context,
     port: int,
     tls: bool,
+    control: bool,
+    seed: int | None,
     kubeconfig: str | None,
     manifests: tuple[str, ...],
     command: tuple[str, ...],
@@ -233,7 +237,7 @@ def cluster(
     """
     from kopf import _dev  # only this command needs processes and the dev cluster
 
-    ctx.exit(_dev.serve(command, manifests, port=port, tls=tls, kubeconfig=kubeconfig))
+    ctx.exit(_dev.serve(command, manifests, port=port, tls=tls, control=control, seed=seed, kubeconfig=kubeconfig))
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
