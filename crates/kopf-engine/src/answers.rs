@@ -6,11 +6,14 @@ use kopf_core::{
     object::Object,
     resource::Resource,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::client::{ApiError, ApiRequest};
 
 /// The HTTP request that patches the object (W-PAT-001, W-PAT-003).
+///
+/// A merge patch says which object it is for: one that is deleted and made anew under the same name meanwhile must not get
+/// what was meant for its predecessor (W-PAT-012). JSON patches are safe by their test of the resource version.
 ///
 /// # Errors
 /// If the object has no URL: a namespaced one without a namespace, say.
@@ -23,10 +26,28 @@ pub(crate) fn prepare(
         .path(object.namespace(), Some(object.name()), request.subresource)
         .map_err(|error| ApiError::Request(error.to_string()))?;
     let (content_type, body) = match &request.body {
-        PatchBody::Merge(body) => ("application/merge-patch+json", body.clone()),
+        PatchBody::Merge(body) => ("application/merge-patch+json", with_uid(body, object)),
         PatchBody::Json(operations) => ("application/json-patch+json", Value::Array(operations.clone())),
     };
     Ok(ApiRequest::with_body(Method::PATCH, path, content_type, &body))
+}
+
+fn with_uid(body: &Value, object: &Object) -> Value {
+    let mut body = body.clone();
+    if let (Some(uid), Some(fields)) = (object.uid(), body.as_object_mut()) {
+        let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
+        if let Some(metadata) = metadata.as_object_mut() {
+            metadata.insert("uid".to_owned(), uid.into());
+        }
+    }
+    body
+}
+
+/// Whether the patch was for an object whose name is another's by now: the uid cannot be changed (W-PAT-012).
+fn is_for_predecessor(error: &ApiError) -> bool {
+    let ApiError::Status(error) = error else { return false };
+    let causes = error.payload.as_ref().and_then(|status| status.get("details")?.get("causes")?.as_array());
+    error.status == 422 && causes.into_iter().flatten().any(|cause| cause["field"] == "metadata.uid")
 }
 
 /// What an answer means (DEC-7): refused for good, somebody else was faster, or nobody knows.
@@ -35,6 +56,9 @@ pub(crate) fn answer(result: Result<Value, ApiError>) -> Answer {
         Ok(body) => return Answer::Object(Object::new(body)),
         Err(error) => error,
     };
+    if is_for_predecessor(&error) {
+        return Answer::Gone;
+    }
     let info = error.info();
     match (error.status(), &error) {
         (Some(404), _) => Answer::Gone,
@@ -50,7 +74,6 @@ pub(crate) fn answer(result: Result<Value, ApiError>) -> Answer {
 #[cfg(test)]
 mod tests {
     use kopf_core::machine::RequestId;
-    use serde_json::json;
 
     use super::*;
     use crate::client::StatusError;
@@ -65,7 +88,7 @@ mod tests {
         }
     }
 
-    /// W-PAT-001, W-PAT-003.
+    /// W-PAT-001, W-PAT-003, W-PAT-012.
     #[test]
     fn patches_go_to_the_object_or_its_subresource() {
         let object = Object::new(json!({"metadata": {"namespace": "ns", "name": "n"}}));
@@ -78,6 +101,11 @@ mod tests {
         let base = "/apis/kopf.dev/v1/namespaces/ns/kopfexamples/n";
         let merge = PatchBody::Merge(json!({"spec": {}}));
         check(None, merge, base, "application/merge-patch+json", r#"{"spec":{}}"#);
+        let merge = PatchBody::Merge(json!({"metadata": {"labels": null}, "spec": {}}));
+        let sent = r#"{"metadata":{"labels":null,"uid":"u"},"spec":{}}"#;
+        let with_uid = Object::new(json!({"metadata": {"namespace": "ns", "name": "n", "uid": "u"}}));
+        let request = Request { id: RequestId(1), subresource: None, body: merge };
+        assert_eq!(prepare(&resource(), &with_uid, &request).unwrap().body.as_ref(), sent.as_bytes());
         let operations = PatchBody::Json(vec![json!({"op": "remove"})]);
         let status = format!("{base}/status");
         check(Some("status"), operations, &status, "application/json-patch+json", r#"[{"op":"remove"}]"#);

@@ -362,3 +362,35 @@ async fn an_outcome_is_stored_after_the_servers_troubles() {
     assert_eq!(running.script.seen_of("create").len(), 1);
     running.stop().await.unwrap();
 }
+
+/// W-PAT-012: what was meant for an object does not reach the one that is made under its name meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_patch_under_way_does_not_land_on_a_namesake() {
+    let cluster = cluster().await;
+    let mut setup = Setup::new();
+    setup.on("kopfexamples", "create", Trigger::Create, |call| {
+        Box::pin(async move { finished(Outcome::Succeeded(Some(json!({"seen": 1}))), call.patch) })
+    });
+    setup.on("kopfexamples", "update", Trigger::Update, succeeds());
+    let running = setup.run(&cluster);
+    let script = running.script.clone();
+    let path = format!("{EXAMPLES}/a");
+
+    cluster.faults().delay(Matcher::any().verb("patch"), Duration::from_secs(10), 1);
+    cluster.create(EXAMPLES, &example("a")).await.unwrap();
+    script.until("the first call", |script| (!script.seen().is_empty()).then_some(())).await;
+    cluster.delete(&path).await.unwrap();
+    let mut namesake = example("a");
+    namesake["spec"] = json!({"field": "of the namesake"});
+    cluster.create(EXAMPLES, &namesake).await.unwrap();
+
+    script.until("the second call", |script| (script.seen().len() > 1).then_some(())).await;
+    script.until("the end of the first", |script| (!script.forgotten().is_empty()).then_some(())).await;
+    let reasons: Vec<_> = script.seen().iter().map(|seen| seen.reason).collect();
+    assert_eq!(reasons, [Reason::Create, Reason::Create].map(Some));
+    script.line("Creation is processed: 1 succeeded; 0 failed.").await;
+    let object = cluster.get(&path).await.unwrap();
+    let handled = object["metadata"]["annotations"]["kopf.zalando.org/last-handled-configuration"].as_str();
+    assert!(handled.is_some_and(|essence| essence.contains("of the namesake")), "{object:#}");
+    running.stop().await.unwrap();
+}

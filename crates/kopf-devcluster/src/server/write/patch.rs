@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::create::Owned;
-use super::prepare::metadata;
+use super::prepare::{meta_text, metadata};
 use super::update::{change, check_name};
 use super::validate::{Checked, check_type, decoded};
 use super::{Target, Written, apply};
@@ -48,12 +48,34 @@ pub(crate) async fn patch(target: &Target<'_>, request: &Request, name: &str) ->
         let Checked { mut value, warnings } = decoded(target, Decoded { value, duplicates })?;
         check_type(target, &value)?;
         check_name(target, name, &value)?;
+        check_uid(target, name, current, &mut value)?;
         if target.served.resource.namespaced {
             metadata(&mut value).insert("namespace".to_owned(), target.namespace.into());
         }
         Ok(Checked { value, warnings })
     })
     .await
+}
+
+/// A patch cannot change the uid: one with the uid of a namesake that was there before is refused, as a change of an
+/// immutable field (D-154). Of custom resources, `/status` does not look at metadata at all.
+fn check_uid(target: &Target<'_>, name: &str, current: &Value, value: &mut Value) -> Result<(), ApiError> {
+    let there = meta_text(current, "uid");
+    if meta_text(value, "uid") == there {
+        return Ok(());
+    }
+    let is_custom = target.served.resource.custom.is_some();
+    if is_custom && target.subresource.is_some() {
+        metadata(value).insert("uid".to_owned(), there.into());
+        return Ok(());
+    }
+    if meta_text(value, "uid").is_empty() {
+        return Ok(());
+    }
+    let cause = Cause::invalid("metadata.uid", &value["metadata"]["uid"], "field is immutable");
+    // The real server checks the metadata of custom resources in two layers.
+    let causes = vec![cause; if is_custom { 2 } else { 1 }];
+    Err(ApiError::invalid(target.subject(name), &causes))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
