@@ -1,6 +1,6 @@
 # The one front door. Everything is installed into the clone (.venv*, target, dist) but the programs of Kubernetes.
 .POSIX:
-.PHONY: help demo test test-real differential check wheel
+.PHONY: help demo test test-real differential chaos check wheel
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -18,6 +18,11 @@ differential: .venv/ready  ## COUNT generated scenarios from SEED on, played to 
 
 test-real: need  ## the tests that a real Kubernetes judges, which it builds and starts; needs Go and openssl
 	@$$(scripts/find-python | head -n 1) scripts/test_real.py
+
+chaos: COUNT = 3
+chaos: .venv/ready  ## each fault alone and COUNT mixtures from SEED on, over DOOR=python|rust|upstream or all
+	@.venv/bin/python tests/chaos --seed $(SEED) --count $(COUNT) $(if $(DOOR),--door $(DOOR)) \
+	$(if $(FAULT),--fault '$(FAULT)') $(if $(STEPS),--steps $(STEPS))
 
 check: .venv/ready  ## formatting, lints, types, documentation, licences
 	cargo fmt --all --check

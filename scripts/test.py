@@ -58,6 +58,9 @@ def main() -> int:
     part("scenarios beside upstream Kopf", judged, started)
 
     started = time.monotonic()
+    part("faults and kills", run(".venv/bin/python", "-m", "pytest", "tests/chaos"), started)
+
+    started = time.monotonic()
     title = f"kubectl {tools.GO_TOOLS['kubectl']}"
     try:
         kubectl = tools.go_tool("kubectl")
