@@ -1,6 +1,6 @@
-"""What judges us, built or installed once into a cache outside of the clone: Kubernetes' own programs, and upstream Kopf.
+"""What judges us, built or installed once into a cache outside of the clone: Kubernetes' own programs, clients, upstream Kopf.
 
-    scripts/tools.py kubectl|kubectl-1.32|realkube|upstream    makes it, and prints the path
+    scripts/tools.py kubectl|kubectl-1.32|realkube|upstream|clients    makes it, and prints the path
 
 The cache is `$XDG_CACHE_HOME/kopf-rs`, `~/.cache/kopf-rs` by default; a name in it holds what it was made from, so that a
 change of the sources makes another.
@@ -18,8 +18,10 @@ CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".ca
 
 GO = "Go 1.26 or newer: https://go.dev/dl"
 # The folders in tools/ with modules in Go, and the version of Kubernetes that each is.
-GO_TOOLS = {"kubectl": "1.37.2", "kubectl-1.32": "1.32.13", "realkube": "1.37.2"}
+GO_TOOLS = {"kubectl": "1.37.2", "kubectl-1.32": "1.32.3", "realkube": "1.37.2"}
 UPSTREAM = ["kopf==1.45.2", "aiohttp==3.14.5", "kubernetes==37.0.2"]
+# Those of contract/recordings, with what lightkube models: the same Kubernetes.
+CLIENTS = ["kr8s==0.20.15", "kubernetes==37.0.2", "lightkube==1.0.1", "lightkube-models==1.37.0.8", "pykube-ng==23.6.0"]
 
 
 class MissingToolError(Exception):
@@ -68,17 +70,33 @@ def upstream(python: str | os.PathLike[str] | None = None) -> pathlib.Path:
     Raises:
         subprocess.CalledProcessError: There is no Python, or the packages cannot be installed.
     """
+    return _environment("upstream", UPSTREAM, python)
+
+
+def clients(python: str | os.PathLike[str] | None = None) -> pathlib.Path:
+    """The Python of a virtual environment with the clients of Kubernetes that Python programs use.
+
+    Args:
+        python: Of this interpreter's version; by default of the newest on the machine.
+
+    Raises:
+        subprocess.CalledProcessError: There is no Python, or the packages cannot be installed.
+    """
+    return _environment("clients", CLIENTS, python)
+
+
+def _environment(name: str, packages: list[str], python: str | os.PathLike[str] | None) -> pathlib.Path:
     if python is None:
         found = subprocess.run([ROOT / "scripts/find-python"], stdout=subprocess.PIPE, text=True, check=True)
         python = found.stdout.split()[0]
     says = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
     version = subprocess.run(says, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-    venv = CACHE / f"upstream-{version}-{_digest(*UPSTREAM)}"
+    venv = CACHE / f"{name}-{version}-{_digest(*packages)}"
     if not (venv / "ready").exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         subprocess.run([python, "-m", "venv", "--clear", venv], check=True)
         pip = [venv / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, *UPSTREAM], check=True)
+        subprocess.run([*pip, *packages], check=True)
         (venv / "ready").touch()
     return venv / "bin/python"
 
@@ -91,6 +109,8 @@ def main() -> None:
     match sys.argv[1:]:
         case ["upstream"]:
             print(upstream())
+        case ["clients"]:
+            print(clients())
         case [name] if name in GO_TOOLS:
             print(go_tool(name))
         case _:
