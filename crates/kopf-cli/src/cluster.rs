@@ -29,6 +29,9 @@ pub(crate) struct ClusterArguments {
     /// Makes uids, generated names and faults with a probability repeatable.
     #[arg(long)]
     seed: Option<u64>,
+    /// Tells users apart, as a real cluster does: what the administrator of the kubeconfig may, others may by roles only.
+    #[arg(long)]
+    rbac: bool,
     /// Writes the kubeconfig into this file, and leaves it there; by default into a temporary one.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -49,6 +52,9 @@ pub(crate) async fn run(arguments: ClusterArguments) -> Result<ExitCode, Box<dyn
     }
     if let Some(seed) = arguments.seed {
         builder = builder.seed(seed);
+    }
+    if arguments.rbac {
+        builder = builder.rbac();
     }
     let cluster = builder.start().await?;
     for file in &arguments.apply {
