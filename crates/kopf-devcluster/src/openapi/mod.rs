@@ -12,8 +12,8 @@ use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use crate::discovery::etag;
+use crate::server::body::Body;
 use crate::server::encode::{Sorted, json as to_json};
-use crate::server::negotiation::Encoding;
 use crate::server::reply::Reply;
 use crate::server::{Request, Shared};
 use crate::status::ApiError;
@@ -24,9 +24,7 @@ use crate::types::registry::Served;
 pub(crate) fn v3(shared: &Shared, request: &Request, path: Option<&str>) -> Result<Reply, ApiError> {
     let registry = shared.registry();
     let Some(path) = path else {
-        let mut reply = Reply::value(StatusCode::OK, Encoding::Json, &index(&registry));
-        reply.content_type = "text/plain; charset=utf-8".into();
-        return Ok(reply);
+        return Ok(Reply::text(StatusCode::OK, index(&registry).to_string()));
     };
     let document = document_at(&registry, path).ok_or_else(ApiError::no_such_path)?;
     let body = to_json(&Sorted(&document));
@@ -36,7 +34,8 @@ pub(crate) fn v3(shared: &Shared, request: &Request, path: Option<&str>) -> Resu
         let reply = Reply::text(StatusCode::MOVED_PERMANENTLY, "");
         return Ok(reply.with_header(header::LOCATION, &format!("/openapi/v3/{path}?hash={hash}")));
     }
-    let reply = Reply::document(StatusCode::OK, Encoding::Json, body).with_header(header::ETAG, &etag);
+    let reply =
+        Reply::new(StatusCode::OK, "application/json", Body::whole(body)).with_header(header::ETAG, &etag);
     Ok(reply.with_header(header::VARY, "Accept"))
 }
 

@@ -31,7 +31,11 @@ pub(crate) fn v2(shared: &Shared, request: &Request) -> Result<Reply, ApiError> 
             return Ok(Reply::new(StatusCode::OK, PROTOBUF_ANSWER, body));
         }
         if encoding(&clause.media_type) == Some(Encoding::Json) {
-            return Ok(Reply::document(StatusCode::OK, Encoding::Json, to_json(&document(&registry))));
+            return Ok(Reply::new(
+                StatusCode::OK,
+                "application/json",
+                Body::whole(to_json(&document(&registry))),
+            ));
         }
     }
     Err(ApiError::discovery_not_acceptable(&["application/json", PROTOBUF]))

@@ -59,6 +59,14 @@ impl Body {
         }
     }
 
+    /// A whole body with other bytes.
+    pub(crate) fn map_whole(self, map: impl FnOnce(Bytes) -> Bytes) -> Self {
+        match self.0 {
+            Kind::Whole(Some(bytes)) => Self::whole(map(bytes)),
+            other => Self(other),
+        }
+    }
+
     /// No body.
     #[must_use]
     pub fn empty() -> Self {

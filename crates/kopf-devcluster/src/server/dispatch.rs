@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode, header};
 use serde_json::Value;
 
+use super::body::Body;
 use super::decode::Decoded;
 use super::encode::json as to_json;
 use super::negotiation::{self, Encoding, accepted};
@@ -13,10 +14,13 @@ use super::reply::Reply;
 use super::transform::{self, Table};
 use super::write::create::Owned;
 use super::write::delete::{self, DeleteOptions};
+use super::write::ownership::Ownership;
 use super::write::validate::{self, Checked};
 use super::write::{Target, WriteOptions, Written, create, patch, scale, update};
 use super::{Request, Shared, decode, read, watch};
 use crate::access::rbac::{self, Attributes};
+use crate::machinery::fieldset::managed::{self, Writer};
+use crate::machinery::fieldset::set::Set;
 use crate::status::ApiError;
 use crate::store::{Key, Object};
 use crate::types::registry::Served;
@@ -31,8 +35,9 @@ pub(crate) async fn dispatch(shared: &Arc<Shared>, request: &Request) -> Result<
             return Err(ApiError::method_not_allowed());
         }
         Path::Root => root(shared, request)?,
-        Path::Version => document(request, &discovery::version(&shared.options.version))?,
-        Path::Health(check) => Reply::text(StatusCode::OK, health(check, request.query.flag("verbose"))),
+        Path::Version => for_people(request, &discovery::version(&shared.options.version))?,
+        Path::Health(check) => Reply::text(StatusCode::OK, health(check, request.query.flag("verbose")))
+            .with_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         Path::CoreVersions => core_versions(shared, request)?,
         Path::Groups => groups(shared, request)?,
         Path::Group(name) => {
@@ -54,6 +59,11 @@ fn document(request: &Request, value: &Value) -> Result<Reply, ApiError> {
     Ok(Reply::value(StatusCode::OK, negotiation::plain(&request.headers)?, value))
 }
 
+/// A document that is indented whoever asks.
+fn for_people(request: &Request, value: &Value) -> Result<Reply, ApiError> {
+    document(request, value).map(Reply::indented)
+}
+
 fn health(check: &str, verbose: bool) -> String {
     if verbose { format!("[+]ping ok\n{check} check passed\n") } else { "ok".to_owned() }
 }
@@ -65,7 +75,7 @@ fn root(shared: &Shared, request: &Request) -> Result<Reply, ApiError> {
         paths.extend(versions.iter().map(|version| format!("/apis/{group}/{version}")));
     }
     paths.extend(["/healthz", "/livez", "/openapi/v3", "/readyz", "/version"].map(ToOwned::to_owned));
-    document(request, &serde_json::json!({"paths": paths}))
+    for_people(request, &serde_json::json!({"paths": paths}))
 }
 
 fn core_versions(shared: &Shared, request: &Request) -> Result<Reply, ApiError> {
@@ -112,7 +122,7 @@ fn aggregated(shared: &Shared, request: &Request, core: bool) -> Reply {
     let is_known =
         request.headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
     let mut reply = if is_known {
-        Reply::document(StatusCode::NOT_MODIFIED, Encoding::Json, bytes::Bytes::new())
+        Reply::new(StatusCode::NOT_MODIFIED, "", Body::empty())
     } else {
         Reply::document(StatusCode::OK, Encoding::Json, body)
     };
@@ -206,6 +216,7 @@ async fn post(target: &Target<'_>, request: &Request) -> Result<Reply, ApiError>
         let encoding = negotiation::plain(&request.headers)?;
         let Checked { mut value, warnings } = validate::decoded(target, body)?;
         validate::check_type(target, &value)?;
+        managed::update(None, &mut value, &Ownership::of(target).writer());
         reviews::review(target.shared, request, target.served, &mut value);
         return Ok(Reply::value(StatusCode::CREATED, encoding, &value).with_warnings(warnings));
     }
@@ -321,7 +332,11 @@ async fn subresource(
         ("token", "create") => token(&target, request, object_name),
         ("eviction", "create") => evict(&target, request, object_name).await,
         ("binding", "create") => bind(&target, request, object_name).await,
-        _ => Err(ApiError::not_implemented(&format!("{}/{name}", served.resource.plural))),
+        // Logs, shells and the like: of what is there.
+        _ => Err(match shared.store.get(&served.resource.store, &target.key(object_name)) {
+            Some(_) => ApiError::not_implemented(&format!("{}/{name}", served.resource.plural)),
+            None => read::not_found(served, object_name),
+        }),
     }
 }
 
@@ -330,6 +345,15 @@ fn token(target: &Target<'_>, request: &Request, name: &str) -> Result<Reply, Ap
     let account = target.shared.store.get(&target.served.resource.store, &target.key(name));
     let account = account.ok_or_else(|| read::not_found(target.served, name))?;
     let mut value = decode::object(request, "authentication.k8s.io/v1", "TokenRequest")?.value;
+    let writer = Writer {
+        manager: &target.options.manager,
+        api_version: "authentication.k8s.io/v1",
+        subresource: "token",
+        now: &target.shared.clock.now_text(),
+        view: managed::built_in_view("authentication.k8s.io", "v1", "TokenRequest"),
+        reset: &Set::default(),
+    };
+    managed::update(None, &mut value, &writer);
     reviews::token(target.shared, &account.value, &mut value);
     Ok(Reply::value(StatusCode::CREATED, encoding, &value))
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::Value;
 
@@ -19,6 +19,8 @@ pub(crate) struct Reply {
     pub(crate) body: Body,
     pub(crate) warnings: Vec<String>,
     pub(crate) headers: HeaderMap,
+    /// Whether it is indented for people: what the API prints is, what is kept as text is not.
+    is_document: bool,
 }
 
 impl Reply {
@@ -29,15 +31,26 @@ impl Reply {
             body,
             warnings: Vec::new(),
             headers: HeaderMap::new(),
+            is_document: false,
         }
     }
 
-    /// A JSON document, as it is or turned into YAML.
+    /// A JSON document, with a newline in the end, or turned into YAML.
     pub(crate) fn document(status: StatusCode, encoding: Encoding, json: Bytes) -> Self {
-        match encoding {
-            Encoding::Json => Self::new(status, encoding.content_type(), Body::whole(json)),
-            Encoding::Yaml => Self::new(status, encoding.content_type(), Body::whole(yaml(&json))),
+        let body = match encoding {
+            Encoding::Json => line(json),
+            Encoding::Yaml => yaml(&json),
+        };
+        let reply = Self::new(status, encoding.content_type(), Body::whole(body));
+        Self { is_document: encoding == Encoding::Json, ..reply }
+    }
+
+    /// The same for people to read: indented, without the newline (D-031).
+    pub(crate) fn indented(mut self) -> Self {
+        if self.is_document {
+            self.body = self.body.map_whole(|json| indented(&json));
         }
+        self
     }
 
     pub(crate) fn value(status: StatusCode, encoding: Encoding, value: &Value) -> Self {
@@ -97,18 +110,30 @@ impl Reply {
 impl From<ApiError> for Reply {
     fn from(mut error: ApiError) -> Self {
         let status = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let nosniff = (header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         let warnings = error.take_warnings();
         let reply = match error.plain_text() {
-            Some(text) => Self::text(status, text),
+            Some(text) => Self::text(status, text).with_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             None => Self::value(status, Encoding::Json, &error.to_status()),
         };
-        let reply = reply.with_header(nosniff.0, nosniff.1).with_warnings(warnings);
+        let reply = reply.with_warnings(warnings);
         match error.retry_after() {
             Some(seconds) => reply.with_header(header::RETRY_AFTER, &seconds.to_string()),
             None => reply,
         }
     }
+}
+
+/// One line. A list was made for this answer and is not copied; an object is shared with others.
+fn line(json: Bytes) -> Bytes {
+    let mut line = json.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+    line.extend_from_slice(b"\n");
+    line.freeze()
+}
+
+/// JSON with an indentation of two spaces, as Go prints it.
+pub(crate) fn indented(json: &[u8]) -> Bytes {
+    let value: Value = serde_json::from_slice(json).unwrap_or_default();
+    serde_json::to_vec_pretty(&value).unwrap_or_default().into()
 }
 
 /// JSON to YAML, keys sorted as a real server's are.

@@ -70,11 +70,21 @@ impl Request {
         }
     }
 
+    /// Whether the answer is to be indented: if asked, and by default for curl and browsers (D-031).
+    pub(crate) fn is_from_a_person(&self) -> bool {
+        if self.query.text("pretty").is_some() {
+            return self.query.flag("pretty");
+        }
+        ["curl", "Wget", "Mozilla/5.0"].iter().any(|program| self.user_agent().starts_with(program))
+    }
+
+    fn user_agent(&self) -> &str {
+        self.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default()
+    }
+
     /// The field manager: as said, or the beginning of the user agent.
     pub(crate) fn manager(&self) -> String {
-        let agent =
-            self.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-        managed::manager_name(self.query.text("fieldManager").unwrap_or_default(), agent)
+        managed::manager_name(self.query.text("fieldManager").unwrap_or_default(), self.user_agent())
     }
 }
 

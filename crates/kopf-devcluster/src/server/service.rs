@@ -91,7 +91,10 @@ impl DevService {
         }
         let reply = match planned {
             Some(reply) => reply,
-            None => dispatch::dispatch(&self.shared, &request).await.unwrap_or_else(Into::into),
+            None => {
+                let reply = dispatch::dispatch(&self.shared, &request).await.unwrap_or_else(Into::into);
+                if request.is_from_a_person() { reply.indented() } else { reply }
+            }
         };
         self.shared.requests.note(&request, reply.status.as_u16(), || self.shared.clock.now());
         tracing::debug!(
