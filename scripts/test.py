@@ -72,6 +72,17 @@ def main() -> int:
         command = (".venv/bin/python", "-m", "pytest", "tests/kubectl")
         part(title, run(*command, KOPF_TEST_KUBECTL=str(kubectl)), started)
 
+    started = time.monotonic()
+    flows = (".venv/bin/python", "-m", "pytest", "tests/clients/test_flows.py")
+    variables = {"KOPF_TEST_CLIENTS": str(tools.clients())}
+    try:
+        for name in ("kubectl", "kubectl-1.32"):
+            variables[f"KOPF_TEST_{name.upper().replace('-', '_').replace('.', '_')}"] = str(tools.go_tool(name))
+    except tools.MissingToolError as error:
+        not_run.append(f"what kubectl prints: {error}")
+        flows = (*flows, "-k", "not kubectl")
+    part("what clients print", run(*flows, **variables), started)
+
     return report()
 
 

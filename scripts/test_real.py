@@ -25,6 +25,7 @@ PARTS: list[tuple[str, tuple[str, ...]]] = [
         "scenarios in lock step with the dev cluster",
         (*CARGO_TEST, "-p", "kopf-devcluster", "--test", "scenarios", "--", "--ignored"),
     ),
+    ("what clients print", (*PYTEST, "tests/clients")),
 ]
 
 
@@ -33,7 +34,7 @@ def main() -> int:
     if shutil.which("openssl") is None:
         return _lacks("openssl, for the certificates of a real Kubernetes. Debian, Ubuntu: apt-get install openssl")
     try:
-        programs = {name: tools.go_tool(name) for name in ("realkube", "kubectl")}
+        programs = {name: tools.go_tool(name) for name in ("realkube", "kubectl", "kubectl-1.32")}
     except tools.MissingToolError as error:
         return _lacks(str(error))
     python = subprocess.run([ROOT / "scripts/find-python"], stdout=subprocess.PIPE, text=True, check=True)
@@ -46,6 +47,8 @@ def main() -> int:
         env = {
             "KOPF_TEST_KUBECONFIG": str(cluster.kubeconfig),
             "KOPF_TEST_KUBECTL": str(programs["kubectl"]),
+            "KOPF_TEST_KUBECTL_1_32": str(programs["kubectl-1.32"]),
+            "KOPF_TEST_CLIENTS": str(tools.clients(newest)),
             "KOPF_TEST_REALKUBE": str(programs["realkube"]),
             "PYO3_PYTHON": newest,
         }
