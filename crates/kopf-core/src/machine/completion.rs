@@ -10,7 +10,19 @@ use super::{
     handling::declared,
     phase::Cycle,
 };
-use crate::{cause::Cause, error::ErrorInfo, json::python_eq, plan::Plan, reason::Reason, state::State};
+use crate::{
+    cause::Cause,
+    diff::{Diff, Scope},
+    error::ErrorInfo,
+    json::python_eq,
+    plan::Plan,
+    reason::Reason,
+    select,
+    state::State,
+};
+
+/// No more essences are kept: each is as large as the object.
+const MOST_ESSENCES: usize = 4;
 
 impl Machine {
     /// The cause is handled: no progress is needed any more, and the essence becomes the last handled one.
@@ -33,16 +45,29 @@ impl Machine {
             return Ok(());
         }
         let plan = turn.plan;
-        let kept = kept_essences(cause, state, cycle, plan)?;
-        let known = turn.plan.handlers.iter().filter(|handler| handler.trigger.is_changing());
-        cycle.changes.purge(known.map(|handler| handler.id.clone()).chain(state.ids()));
-        let Some(present) = &cause.new else { return Ok(()) };
-        let other = kept.into_iter().find(|seen| !python_eq(seen, present));
-        if other.is_some() {
-            // The later handlers have seen this one: if the object returns to the other one, they have to hear of it.
-            cycle.changes.cycle = CycleEssence::Stored(present.clone());
+        let mut kept = Kept::read(cause, state, cycle, plan)?;
+        let Some(present) = &cause.new else {
+            purge(cycle, state, plan);
+            return Ok(());
+        };
+        if let Some(unheard) = kept.take_unheard(cause, present, plan)? {
+            // Handlers that have finished in a cycle before have to hear of what has changed since, and only they: the records
+            // of the others stay, so that they do not run again.
+            kept.see(present);
+            cycle.changes.cycle = CycleEssence::Stored(kept.to_value());
+            cycle.changes.handled = Some(unheard);
+            return Ok(());
         }
-        let handled = other.unwrap_or_else(|| present.clone());
+        purge(cycle, state, plan);
+        kept.here.retain(|seen| !python_eq(seen, present));
+        let handled = if kept.here.is_empty() { present.clone() } else { kept.here.remove(0) };
+        if !Arc::ptr_eq(&handled, present) {
+            // The later handlers have seen the others: they have to hear of what has changed since then.
+            kept.before.append(&mut kept.here);
+            kept.before.retain(|seen| !python_eq(seen, &handled) && !python_eq(seen, present));
+            kept.before.push(present.clone());
+            cycle.changes.cycle = CycleEssence::Stored(kept.to_value());
+        }
         cycle.changes.handled = is_restored(cause, &handled).then_some(handled);
         Ok(())
     }
@@ -60,12 +85,18 @@ impl Machine {
         if !has_finished || !ends_with_essence(cause.reason) {
             return Ok(());
         }
-        let kept = kept_essences(cause, state, cycle, plan)?;
-        if let Some(seen) = cause.new.clone().and_then(|seen| with_seen(kept, seen)) {
-            cycle.changes.cycle = CycleEssence::Stored(seen);
+        let mut kept = Kept::read(cause, state, cycle, plan)?;
+        if cause.new.as_ref().is_some_and(|seen| kept.see(seen)) {
+            cycle.changes.cycle = CycleEssence::Stored(kept.to_value());
         }
         Ok(())
     }
+}
+
+/// Removes the records of all handlers.
+fn purge(cycle: &mut Cycle, state: &State, plan: &Plan) {
+    let known = plan.handlers.iter().filter(|handler| handler.trigger.is_changing());
+    cycle.changes.purge(known.map(|handler| handler.id.clone()).chain(state.ids()));
 }
 
 /// Gives up the cycle of a change that was reverted before it was handled: its records are removed (FIX-2). If handlers have
@@ -73,9 +104,9 @@ impl Machine {
 /// as it is arrives as an update. Gives whether it does.
 pub(super) fn give_up_cycle(cycle: &mut Cycle, cause: &Cause, turn: Turn<'_>) -> Result<bool, ErrorInfo> {
     let storage = &*turn.plan.progress;
-    let kept = essences(storage.fetch_cycle(&cause.object)?);
-    let is_known = !kept.is_empty();
-    let unseen = kept.into_iter().find(|essence| is_restored(cause, essence));
+    let Kept { before, here } = Kept::parse(storage.fetch_cycle(&cause.object)?, true);
+    let is_known = !before.is_empty() || !here.is_empty();
+    let unseen = here.into_iter().chain(before).find(|essence| is_restored(cause, essence));
     let is_update = unseen.is_some();
     if is_update || cause.reason == Some(Reason::Noop) {
         let state = State::read(storage, &cause.object, &declared(turn.plan), &[], Reason::Noop, turn.now)?;
@@ -92,49 +123,101 @@ pub(super) fn give_up_cycle(cycle: &mut Cycle, cause: &Cause, turn: Turn<'_>) ->
     Ok(is_update)
 }
 
-/// The essences that handlers of the cycle have finished with, as far as they are kept: they count if handlers had finished
-/// before, and for the same cause (DEC-2).
-fn kept_essences(
-    cause: &Cause,
-    state: &State,
-    cycle: &Cycle,
-    plan: &Plan,
-) -> Result<Vec<Arc<Value>>, ErrorInfo> {
-    if cycle.changes.cycle != CycleEssence::Kept || !state.had_finished() {
-        return Ok(Vec::new());
-    }
-    Ok(essences(plan.progress.fetch_cycle(&cause.object)?))
-}
-
 /// Keeps what handlers have seen that have finished in a cycle which was given up for this one.
 pub(super) fn note_seen(cycle: &mut Cycle, plan: &Plan) -> Result<(), ErrorInfo> {
     let Some((seen, had_finished)) = cycle.finished_with.take() else { return Ok(()) };
-    let kept = if had_finished { plan.progress.fetch_cycle(&cycle.event.object)? } else { None };
-    if let Some(seen) = with_seen(essences(kept), seen) {
-        cycle.changes.cycle = CycleEssence::Stored(seen);
+    let mut kept = Kept::parse(plan.progress.fetch_cycle(&cycle.event.object)?, had_finished);
+    if kept.see(&seen) {
+        cycle.changes.cycle = CycleEssence::Stored(kept.to_value());
     }
     Ok(())
 }
 
-/// Adds an essence that handlers have finished with; none if nothing is to be written. Two different ones are enough: whatever
-/// the object is in the end, one of them is another, and so shows that something is to be handled.
-fn with_seen(mut kept: Vec<Arc<Value>>, seen: Arc<Value>) -> Option<Arc<Value>> {
-    if kept.len() > 1 || kept.iter().any(|kept| python_eq(kept, &seen)) {
-        return None;
-    }
-    if kept.is_empty() {
-        return Some(seen);
-    }
-    kept.push(seen);
-    Some(Arc::new(kept.iter().map(|essence| Value::clone(essence)).collect()))
+/// The essences that handlers have finished with, oldest first (DEC-2).
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Kept {
+    /// In cycles before, where others have finished with another one: these handlers have not heard of what has changed since.
+    before: Vec<Arc<Value>>,
+    /// In this cycle, whose finished handlers are known by their records.
+    here: Vec<Arc<Value>>,
 }
 
-/// The essences in what is kept: one as itself, two as a list.
-fn essences(kept: Option<Value>) -> Vec<Arc<Value>> {
-    match kept {
-        None => Vec::new(),
-        Some(Value::Array(essences)) => essences.into_iter().map(Arc::new).collect(),
-        Some(essence) => vec![Arc::new(essence)],
+impl Kept {
+    /// What is kept in the object, if nothing else became of it in this cycle.
+    fn read(cause: &Cause, state: &State, cycle: &Cycle, plan: &Plan) -> Result<Self, ErrorInfo> {
+        if cycle.changes.cycle != CycleEssence::Kept {
+            return Ok(Self::default());
+        }
+        Ok(Self::parse(plan.progress.fetch_cycle(&cause.object)?, state.had_finished()))
+    }
+
+    /// One essence is stored as itself, several as a list; those of both kinds as two lists. Without the records of finished
+    /// handlers all are of cycles before.
+    fn parse(stored: Option<Value>, had_finished: bool) -> Self {
+        let list = |value| match value {
+            Value::Array(essences) => essences.into_iter().map(Arc::new).collect(),
+            essence => vec![Arc::new(essence)],
+        };
+        let (mut before, mut here) = match stored {
+            None => return Self::default(),
+            Some(Value::Array(both)) if both.first().is_some_and(Value::is_array) => {
+                let mut both = both.into_iter().map(list);
+                (both.next().unwrap_or_default(), both.next().unwrap_or_default())
+            }
+            Some(stored) => (Vec::new(), list(stored)),
+        };
+        if !had_finished {
+            before.append(&mut here);
+        }
+        Self { before, here }
+    }
+
+    fn to_value(&self) -> Arc<Value> {
+        let list =
+            |essences: &[Arc<Value>]| Value::Array(essences.iter().map(|one| Value::clone(one)).collect());
+        match (self.before.as_slice(), self.here.as_slice()) {
+            ([one], []) | ([], [one]) => one.clone(),
+            ([], here) => Arc::new(list(here)),
+            (before, here) => Arc::new(Value::Array(vec![list(before), list(here)])),
+        }
+    }
+
+    /// Adds what handlers of this cycle have finished with; gives whether it is new.
+    fn see(&mut self, seen: &Arc<Value>) -> bool {
+        let is_new = self.here.len() < MOST_ESSENCES && !self.here.iter().any(|kept| python_eq(kept, seen));
+        if is_new {
+            self.before.retain(|kept| !python_eq(kept, seen));
+            self.here.push(seen.clone());
+        }
+        is_new
+    }
+
+    /// Takes out the first essence of a cycle before from which the way to the present one concerns handlers that this update
+    /// has not: they have finished with it, and have not heard of the way back. Those before it concern nobody.
+    fn take_unheard(
+        &mut self,
+        cause: &Cause,
+        present: &Arc<Value>,
+        plan: &Plan,
+    ) -> Result<Option<Arc<Value>>, ErrorInfo> {
+        if cause.reason != Some(Reason::Update) {
+            self.before.clear();
+        }
+        self.before.retain(|seen| !python_eq(seen, present));
+        if self.before.is_empty() {
+            return Ok(None);
+        }
+        let told = select::changing(&plan.handlers, cause)?;
+        while !self.before.is_empty() {
+            let seen = self.before.remove(0);
+            let diff = Arc::new(Diff::between(&seen, present, Scope::Full));
+            let way = Cause { old: Some(seen.clone()), diff, ..cause.clone() };
+            let concerned = select::changing(&plan.handlers, &way)?;
+            if concerned.iter().any(|handler| told.iter().all(|other| other.id != handler.id)) {
+                return Ok(Some(seen));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -155,15 +238,25 @@ mod tests {
 
     use super::*;
 
-    /// DEC-2 (c): the first two different essences are kept, and read back.
+    /// DEC-2 (c): essences are read back as they were kept; what no finished handler vouches for is of a cycle before.
     #[test]
-    fn two_different_essences_are_kept() {
+    fn what_is_kept_is_read_back() {
         let [one, two, three] = [1, 2, 3].map(|f| Arc::new(json!({"spec": {"f": f}})));
-        let kept = with_seen(Vec::new(), one.clone()).unwrap();
-        assert_eq!(essences(Some(Value::clone(&kept))), std::slice::from_ref(&one));
-        assert_eq!(with_seen(vec![one.clone()], one.clone()), None);
-        let kept = with_seen(vec![one.clone()], two.clone()).unwrap();
-        assert_eq!(essences(Some(Value::clone(&kept))), [one.clone(), two.clone()]);
-        assert_eq!(with_seen(vec![one, two], three), None);
+        let mut kept = Kept::default();
+        assert!(kept.see(&one) && !kept.see(&one) && kept.see(&two));
+        let stored = Value::clone(&kept.to_value());
+        assert_eq!(stored, json!([*one, *two]));
+        assert_eq!(Kept::parse(Some(stored.clone()), true), kept);
+
+        let mut later = Kept::parse(Some(stored), false);
+        assert_eq!(later, Kept { before: vec![one.clone(), two.clone()], here: Vec::new() });
+        assert!(later.see(&three));
+        let stored = Value::clone(&later.to_value());
+        assert_eq!(stored, json!([[*one, *two], [*three]]));
+        assert_eq!(Kept::parse(Some(stored), true), later);
+
+        let single = Kept::parse(Some(Value::clone(&one)), false);
+        assert_eq!(single, Kept { before: vec![one.clone()], here: Vec::new() });
+        assert_eq!(single.to_value(), one);
     }
 }

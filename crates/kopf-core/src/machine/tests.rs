@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    field::FieldPath,
     filter::{Filters, Predicate},
     handler::{Needs, Options, Trigger},
     lifecycle,
@@ -364,6 +365,48 @@ fn a_finished_handler_hears_of_the_way_back() {
         "kopf.zalando.org/b": null,
         "kopf.zalando.org/cycle-configuration": HANDLED,
         "kopf.zalando.org/last-handled-configuration": "{\"spec\":{\"f\":2}}\n",
+    }}});
+    assert_eq!(outputs.body(), expected);
+}
+
+/// DEC-2 (c): a handler of a field that has finished with another essence than the last handled one hears of the way to the
+/// present one, also if the last handled one does not differ from that in the field; the others do not run again.
+#[test]
+fn a_finished_handler_hears_of_the_way_back_of_its_field_in_a_later_update() {
+    let mut colored = Handler { function: 2, ..handler("colored", Trigger::Field) };
+    colored.filters.field = Some(FieldPath::dotted("spec.color"));
+    let mut bench = Bench::with(vec![handler("a", Trigger::Update), colored], |_| {});
+    let essence = |color: &str, f: u8| format!("{{\"spec\":{{\"f\":{f},\"color\":\"{color}\"}}}}\n");
+    let mut body = object(
+        "101",
+        &json!({
+            "metadata": {"annotations": {
+                "kopf.zalando.org/last-handled-configuration": essence("red", 1),
+                "kopf.zalando.org/cycle-configuration": essence("green", 1),
+            }},
+            "spec": {"color": "red", "f": 2},
+        }),
+    )
+    .body()
+    .clone();
+
+    let outputs = bench.event(&with_version(&body, "101"));
+    assert_eq!(outputs.calls().map(|call| call.handler.id.as_str()).collect::<Vec<_>>(), ["a"]);
+    let outputs = bench.finish(&outputs, Outcome::Succeeded(None));
+    let written = outputs.body();
+    let annotations = &written["metadata"]["annotations"];
+    assert_eq!(annotations["kopf.zalando.org/last-handled-configuration"], essence("green", 1));
+    assert_eq!(annotations["kopf.zalando.org/cycle-configuration"], essence("red", 2));
+    crate::patch::merge(&mut body, &written);
+    bench.answer(&outputs, Answer::Object(with_version(&body, "102")));
+
+    let outputs = bench.event(&with_version(&body, "102"));
+    assert_eq!(outputs.calls().map(|call| call.handler.id.as_str()).collect::<Vec<_>>(), ["colored"]);
+    let outputs = bench.finish(&outputs, Outcome::Succeeded(None));
+    let expected = json!({"metadata": {"annotations": {
+        "kopf.zalando.org/a": null,
+        "kopf.zalando.org/cycle-configuration": null,
+        "kopf.zalando.org/last-handled-configuration": essence("red", 2),
     }}});
     assert_eq!(outputs.body(), expected);
 }
