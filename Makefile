@@ -1,6 +1,6 @@
 # The one front door. Everything is installed into the clone (.venv*, target, dist) but the programs of Kubernetes.
 .POSIX:
-.PHONY: help demo test test-real differential chaos check wheel
+.PHONY: help demo test test-real differential chaos check wheel bench
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -30,14 +30,21 @@ check: .venv/ready  ## formatting, lints, types, documentation, licences
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check; \
 	else echo "cargo-deny is not installed: advisories and licences are not checked (cargo install cargo-deny)"; fi
-	.venv/bin/ruff format --check python tests scripts examples
-	.venv/bin/ruff check python tests scripts examples
+	.venv/bin/ruff format --check python tests scripts examples bench
+	.venv/bin/ruff check python tests scripts examples bench
 	.venv/bin/mypy
 	cd python && ../.venv/bin/stubtest kopf._native
 
 wheel: .venv/ready  ## one release wheel in dist/
 	rm -rf dist
 	.venv/bin/maturin build --release --locked --out dist --interpreter .venv/bin/python
+
+# ROUNDS=1 SCALE=0.1 is a quick look; only the whole of it is kept in docs/performance.md.
+ROUNDS = 3
+SCALE = 1
+ROWS =
+bench: need  ## the stopwatch: what ours costs beside what exists (ROUNDS=1 SCALE=0.1 for a quick look)
+	@$$(scripts/find-python | head -n 1) bench/bench.py --rounds $(ROUNDS) --scale $(SCALE) --rows "$(ROWS)"
 
 need:
 	@scripts/need-rust

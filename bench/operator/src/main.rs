@@ -1,0 +1,29 @@
+//! Ours, in Rust. Usage: `bench-operator run --all-namespaces`, with `$BENCH_HANDLER`: `create` or `event`; and
+//! `$BENCH_EVENTS=no` for no Kubernetes Events.
+
+use kopf::prelude::*;
+
+#[derive(CustomResource, Deserialize, Serialize, Clone, Debug, JsonSchema)]
+#[kube(group = "bench.dev", version = "v1", kind = "Widget", namespaced)]
+struct WidgetSpec {
+    n: u64,
+    at: Option<u64>,
+}
+
+async fn create(Spec(spec): Spec<WidgetSpec>) -> Json<serde_json::Value> {
+    bench_tally::called(spec.at);
+    Json(json!({"n": spec.n}))
+}
+
+async fn event() {
+    bench_tally::called(None);
+}
+
+#[kopf::main]
+async fn main() -> Operator {
+    bench_tally::report();
+    let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
+    let handlers =
+        if is("BENCH_HANDLER", "event") { on::<Widget>().event(event) } else { on::<Widget>().create(create) };
+    Operator::new().serve(handlers).settings(|settings| settings.posting.progress = !is("BENCH_EVENTS", "no"))
+}
