@@ -356,6 +356,24 @@ async fn a_dead_stream_is_noticed_after_seventy_seconds() {
     running.stop().await.unwrap();
 }
 
+/// W-WAT-010, W-WAT-011: only streams that end soon are a reason to pause.
+#[tokio::test(start_paused = true)]
+async fn streams_that_die_one_after_another_are_each_replaced_at_once() {
+    const DEAD: usize = 10;
+    let cluster = cluster().await;
+    let mut setup = observer();
+    setup.operator.connection =
+        Connection::service(Silent { inner: cluster.service(), left: std::sync::Arc::new(DEAD.into()) });
+    let start = Instant::now();
+    let running = setup.run_as_is(Requests::default());
+    running.script.line("Starting the watch-stream for kopfexamples").await;
+    cluster.create(EXAMPLES, &example("a")).await.unwrap();
+    running.script.calls("event", 1).await;
+    let late = start.elapsed().saturating_sub(Duration::from_secs(70) * DEAD as u32);
+    assert!(late <= Duration::from_secs(2), "{late:?} were spent on pauses");
+    running.stop().await.unwrap();
+}
+
 /// W-WAT-011, DEC-18: bookmarks keep a quiet stream alive, and what nobody reads is not kept.
 #[tokio::test(start_paused = true)]
 async fn a_quiet_stream_is_not_reconnected() {

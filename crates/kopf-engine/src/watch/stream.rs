@@ -33,6 +33,8 @@ const LIST_PATIENCE: Duration = Duration::from_secs(20);
 /// Watches that the server has refused in a row, for its own troubles, before everything is listed again: the version
 /// itself may be what troubles it.
 const REFUSED_IN_A_ROW: u32 = 5;
+/// A watch that was open for this time is no sign of trouble, even if it has shown nothing: quiet resources are normal.
+const LONG_ENOUGH: Duration = Duration::from_secs(1);
 
 /// Takes what a stream tells, without waiting.
 pub(crate) trait Consumer: Send + Sync {
@@ -89,7 +91,7 @@ struct Round {
     since: Option<String>,
     /// What was there at the start is being streamed (W-WAT-007).
     initial: bool,
-    /// The last watch has shown something.
+    /// The last watch has shown something, or was open for long enough.
     progressed: bool,
     /// Watches that were refused in a row.
     refused: u32,
@@ -213,7 +215,20 @@ impl Stream {
             Ok(Err(error)) => return round.watch_refused(error),
             Err(silence) => return Ok(self.silent(silence)),
         };
-        let (_head, mut body) = streamed.response.into_parts();
+        let opened = Instant::now();
+        let (_head, body) = streamed.response.into_parts();
+        let ended = self.read(body, &mut patience, round).await;
+        round.progressed |= opened.elapsed() >= LONG_ENOUGH;
+        ended
+    }
+
+    /// The lines of a watch, to its end.
+    async fn read(
+        &self,
+        mut body: kube::client::Body,
+        patience: &mut Patience,
+        round: &mut Round,
+    ) -> Result<Ended, Failure> {
         let mut lines = Lines::default();
         loop {
             while let Some(line) = lines.next() {
