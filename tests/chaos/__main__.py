@@ -7,6 +7,7 @@ measured beside and not judged.
 """
 
 import argparse
+import contextlib
 import pathlib
 import shutil
 import statistics
@@ -42,7 +43,19 @@ def main() -> int:
     parser.add_argument("--fault", choices=[*FAULTS, MIXTURE], action="append", help="may be repeated; by default all")
     parser.add_argument("--steps", type=int, default=60, help="of a mixture")
     arguments = parser.parse_args()
-    rows, failed = [], []
+    rows: list[list[str]] = []
+    failed: list[str] = []
+    # What was played until somebody had enough is reported, too.
+    with contextlib.suppress(KeyboardInterrupt):
+        play_all(arguments, rows, failed)
+    print_table(rows)
+    for text in failed:
+        print(f"FAILED; again: {text}")
+    return 1 if failed else 0
+
+
+def play_all(arguments: argparse.Namespace, rows: list[list[str]], failed: list[str]) -> None:
+    """Plays what is asked for; adds to the rows of the report, and to the commands that repeat failed courses."""
     for fault in arguments.fault or [*FAULTS, MIXTURE]:
         for door in arguments.door or DOORS:
             total = Outcome()
@@ -53,10 +66,6 @@ def main() -> int:
                     failed.append(command(door, fault, seed, arguments.steps))
                 total.add(outcome)
             rows.append(row(fault, door, total))
-    print_table(rows)
-    for text in failed:
-        print(f"FAILED; again: {text}")
-    return 1 if failed else 0
 
 
 def play(door: str, fault: str, seed: int, steps: int) -> Outcome:
