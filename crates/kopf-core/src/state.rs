@@ -165,6 +165,12 @@ impl State {
         })
     }
 
+    /// Whether any record is stored in the object.
+    #[must_use]
+    pub fn is_any_stored(&self) -> bool {
+        self.all.iter().any(|progress| progress.origin.is_some())
+    }
+
     /// How long until a selected handler may run; none if all are done (W-REC-017).
     #[must_use]
     pub fn delay(&self, now: Timestamp) -> Option<SignedDuration> {

@@ -15,6 +15,7 @@ use crate::{
     diff::{Diff, Scope},
     error::ErrorInfo,
     json::python_eq,
+    patch::Patch,
     plan::Plan,
     reason::Reason,
     select,
@@ -37,9 +38,12 @@ impl Machine {
         self.memory.waits = None;
         if cause.reason == Some(Reason::Delete) {
             // The records go with the object. To remove them first would leave it, after a crash between the two requests, as
-            // if its deletion had not been handled. So they are written if anything is, and left as they are if nothing is.
+            // if its deletion had not been handled. So they are written if anything is, and left as they are if nothing is,
+            // or if that would take a request of its own where no record was stored before.
             self.memory.released = true;
-            if cycle.patch.merge.is_empty() {
+            let is_left = cycle.patch.merge.is_empty()
+                || !state.is_any_stored() && takes_another_request(cycle, turn.plan)?;
+            if is_left {
                 cycle.changes = Changes::default();
             }
             return Ok(());
@@ -97,6 +101,17 @@ impl Machine {
 fn purge(cycle: &mut Cycle, state: &State, plan: &Plan) {
     let known = plan.handlers.iter().filter(|handler| handler.trigger.is_changing());
     cycle.changes.purge(known.map(|handler| handler.id.clone()).chain(state.ids()));
+}
+
+/// Whether the handlers change nothing but the status, which is a resource of its own, and the records are not in the status.
+fn takes_another_request(cycle: &Cycle, plan: &Plan) -> Result<bool, ErrorInfo> {
+    let is_on_object = |patch: &Patch| patch.merge.keys().any(|key| key != "status");
+    if !plan.resource.has_subresource("status") || is_on_object(&cycle.patch) {
+        return Ok(false);
+    }
+    let mut patch = cycle.patch.clone();
+    cycle.changes.write(plan, &cycle.event.object, &mut patch)?;
+    Ok(is_on_object(&patch))
 }
 
 /// Gives up the cycle of a change that was reverted before it was handled: its records are removed (FIX-2). If handlers have

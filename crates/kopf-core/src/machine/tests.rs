@@ -829,6 +829,19 @@ fn the_last_changes_of_a_deletion_carry_the_records() {
     assert!(record.as_str().unwrap().contains("\"success\":true"), "{record}");
 }
 
+/// DEC-38: but not in a request of their own: a crash before the release may repeat a deletion of one step (DEC-1).
+#[test]
+fn the_results_of_a_deletion_take_no_request_for_records() {
+    let mut bench = Bench::new(&[("d", Trigger::Delete { optional: false })]);
+    let resource =
+        Resource { subresources: ["status".to_owned()].into(), ..Resource::clone(&bench.plan.resource) };
+    bench.plan = Arc::new(Plan { resource: Arc::new(resource), ..Plan::clone(&bench.plan) });
+    let outputs = bench.event(&leaving("101"));
+    let outputs = bench.finish(&outputs, Outcome::Succeeded(Some(json!("result"))));
+    assert_eq!(outputs.request().subresource, Some("status"));
+    assert_eq!(outputs.body(), json!({"status": {"d": "result"}}));
+}
+
 /// DEC-14: a later write that changes no records does not hide that an earlier one was not seen either.
 #[test]
 fn all_unseen_writes_are_expected_together() {
