@@ -93,6 +93,13 @@ enum Happening {
 /// The shortest time that anything takes.
 const MOMENT: SignedDuration = SignedDuration::from_millis(1);
 
+/// An essence without what handlers themselves change: that is no news to the others of the same cycle (DEC-2 (e)).
+fn without_own(essence: &Value) -> Value {
+    let mut essence = essence.clone();
+    essence["spec"].as_object_mut().and_then(|spec| spec.remove("h"));
+    essence
+}
+
 /// A handler that has succeeded or failed for good.
 #[derive(Debug)]
 struct Ended {
@@ -567,7 +574,9 @@ impl World {
             plan.handlers.iter().filter(|handler| handler.trigger == Trigger::Update).filter(is_for_all);
         for handler in updates.filter(|_| self.bases > 1) {
             let seen = self.seen.get(handler.id.as_str());
-            if seen.is_none_or(|seen| seen.as_ref().is_some_and(|seen| *seen != essence)) {
+            if seen.is_none_or(|seen| {
+                seen.as_ref().is_some_and(|seen| without_own(seen) != without_own(&essence))
+            }) {
                 return Err(format!("{} has not seen the object as it is", handler.id));
             }
         }

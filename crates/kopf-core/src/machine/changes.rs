@@ -8,7 +8,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Map, Value};
 
 use crate::{
-    error::ErrorInfo, handler::HandlerId, json::python_eq, object::Object, patch::Patch, plan::Plan,
+    error::ErrorInfo,
+    handler::HandlerId,
+    json::python_eq,
+    object::Object,
+    patch::{Patch, merge},
+    plan::Plan,
     storage::RawRecord,
 };
 
@@ -60,6 +65,7 @@ impl Changes {
     /// Puts the changes into a patch of the object. What handlers have put there is overwritten (W-CYC-008).
     pub(super) fn write(&self, plan: &Plan, object: &Object, patch: &mut Patch) -> Result<(), ErrorInfo> {
         let storage = &*plan.progress;
+        let seen = self.seen_with(plan, object, patch)?;
         let (stored, purged): (Vec<_>, Vec<_>) =
             self.records.iter().partition(|(_, record)| record.is_some());
         for (id, _) in &purged {
@@ -77,11 +83,28 @@ impl Changes {
             storage.flush()?;
         }
         match &self.cycle {
-            CycleEssence::Kept => {}
-            CycleEssence::Stored(essence) => storage.store_cycle(essence, object, patch)?,
+            CycleEssence::Kept | CycleEssence::Stored(_) => {
+                seen.iter().try_for_each(|seen| storage.store_cycle(seen, object, patch))?;
+            }
             CycleEssence::Purged => storage.purge_cycle(object, patch)?,
         }
         self.handled.iter().try_for_each(|essence| plan.diff_base.store(essence, object, patch))
+    }
+
+    /// What is to be kept as seen by the handlers of the cycle, if anything has to be written: with that which the patch itself
+    /// changes. Our own changes are no news, unless they come at the end of a cycle (DEC-2, W-DIF-013).
+    fn seen_with(&self, plan: &Plan, object: &Object, patch: &Patch) -> Result<Option<Value>, ErrorInfo> {
+        let stored = match &self.cycle {
+            CycleEssence::Purged => return Ok(None),
+            CycleEssence::Stored(seen) => Value::clone(seen),
+            CycleEssence::Kept if patch.is_empty() => return Ok(None),
+            CycleEssence::Kept => match plan.progress.fetch_cycle(object)? {
+                Some(seen) => seen,
+                None => return Ok(None),
+            },
+        };
+        let seen = if patch.is_empty() { stored.clone() } else { with_patch(&stored, plan, object, patch)? };
+        Ok((matches!(self.cycle, CycleEssence::Stored(_)) || seen != stored).then_some(seen))
     }
 
     /// Whether the object shows the changes: they were written before this version of it.
@@ -95,6 +118,37 @@ impl Changes {
         let Some(essence) = &self.handled else { return Ok(true) };
         Ok(plan.diff_base.fetch(object)?.is_some_and(|stored| python_eq(&stored, essence)))
     }
+}
+
+/// Essences, one as itself or several as a list, after a patch of the object.
+fn with_patch(seen: &Value, plan: &Plan, object: &Object, patch: &Patch) -> Result<Value, ErrorInfo> {
+    if let Value::Array(several) = seen {
+        return several.iter().map(|seen| with_patch(seen, plan, object, patch)).collect();
+    }
+    if !python_eq(seen, &essence_of(object, plan)?) {
+        // Somebody else has changed the object since, and functions are for what it is now.
+        let mut body = seen.clone();
+        merge_onto(&mut body, &patch.merge);
+        return essence_of(&Object::new(body), plan);
+    }
+    let mut body = object.body().clone();
+    merge_onto(&mut body, &patch.merge);
+    let mut transformed = body.clone();
+    // Those that fail change nothing, and are told of when they are to be sent.
+    if patch.transforms.iter().try_for_each(|transform| transform.apply(&mut transformed)).is_ok() {
+        body = transformed;
+    }
+    essence_of(&Object::new(body), plan)
+}
+
+/// Applies a merge patch.
+fn merge_onto(body: &mut Value, patch: &Map<String, Value>) {
+    merge(body, &Value::Object(patch.clone()));
+}
+
+/// The essence of an object, as the storages see it.
+pub(super) fn essence_of(object: &Object, plan: &Plan) -> Result<Value, ErrorInfo> {
+    plan.progress.clear(plan.diff_base.build(object, &plan.extra_fields)?)
 }
 
 /// Puts the result of a handler into the patch (W-RST-001).

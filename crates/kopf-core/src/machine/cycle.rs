@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Call, CallId, Machine, Output, Turn,
-    changes::deliver,
+    changes::{deliver, essence_of},
     completion::note_seen,
     consistency::Sign,
     phase::{Cycle, Phase, Progress, Running},
@@ -163,7 +163,7 @@ impl Machine {
         }
         let object = &cycle.event.object;
         let old = plan.diff_base.fetch(object)?.map(|old| plan.progress.clear(old)).transpose()?;
-        let new = plan.progress.clear(plan.diff_base.build(object, &plan.extra_fields)?)?;
+        let new = essence_of(object, plan)?;
         let diff = Diff::between(old.as_ref().unwrap_or(&Value::Null), &new, Scope::Full);
         let detected = detect(Situation {
             event_type: cycle.event.event_type,

@@ -411,6 +411,34 @@ fn a_finished_handler_hears_of_the_way_back_of_its_field_in_a_later_update() {
     assert_eq!(outputs.body(), expected);
 }
 
+/// DEC-2 (e), W-DIF-013: what a handler changes in the middle of a cycle is no news to the others, and makes no update; what
+/// somebody else changes is.
+#[test]
+fn changes_by_handlers_in_the_middle_of_a_cycle_make_no_update() {
+    for is_changed_by_others in [false, true] {
+        let mut bench = Bench::new(&[("a", Trigger::Create), ("b", Trigger::Create), ("c", Trigger::Create)]);
+        let mut body = object("101", &json!({"spec": {"f": 1}})).body().clone();
+        let mut outputs = bench.event(&with_version(&body, "101"));
+        for (version, patch) in [("102", json!({"spec": {"x": 1}})), ("103", json!({"spec": {"y": 2}}))] {
+            outputs = bench.finish_with(&outputs, Outcome::Succeeded(None), patch);
+            body = accept(&mut bench, &outputs, &Object::new(body), version).body().clone();
+            if is_changed_by_others {
+                body["spec"]["f"] = 5.into();
+            }
+            let newest = format!("{version}a");
+            bench.machine.observe(version);
+            bench.machine.observe(&newest);
+            outputs = bench.event(&with_version(&body, &newest));
+        }
+        outputs = bench.finish(&outputs, Outcome::Succeeded(None));
+        let handled =
+            &outputs.body()["metadata"]["annotations"]["kopf.zalando.org/last-handled-configuration"];
+        let expected =
+            if is_changed_by_others { json!({"f": 1, "x": 1, "y": 2}) } else { body["spec"].clone() };
+        assert_eq!(serde_json::from_str::<Value>(handled.as_str().unwrap()).unwrap()["spec"], expected);
+    }
+}
+
 fn with_version(body: &Value, version: &str) -> Object {
     let mut body = body.clone();
     body["metadata"]["resourceVersion"] = version.into();
