@@ -30,6 +30,14 @@ pub struct Progress {
     origin: Option<RawRecord>,
 }
 
+impl Progress {
+    /// Whether the stored record says that the handler has succeeded or failed for good.
+    fn was_finished(&self) -> bool {
+        let was = |field| self.origin.as_ref().and_then(|origin| origin.get(field)).is_some_and(python_bool);
+        was("success") || was("failure")
+    }
+}
+
 /// The progress of all handlers: those with a record, and those selected.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -157,18 +165,28 @@ impl State {
     /// Whether any selected handler had already succeeded or failed for good before this cycle.
     #[must_use]
     pub fn had_finished(&self) -> bool {
-        self.active().any(|progress| {
-            let was = |field: &str| {
-                progress.origin.as_ref().and_then(|origin| origin.get(field)).is_some_and(python_bool)
-            };
-            was("success") || was("failure")
-        })
+        self.active().any(Progress::was_finished)
     }
 
     /// Whether any record is stored in the object.
     #[must_use]
     pub fn is_any_stored(&self) -> bool {
         self.all.iter().any(|progress| progress.origin.is_some())
+    }
+
+    /// When the first of the selected handlers that are finished has begun, as it is stored.
+    #[must_use]
+    pub fn finished_since(&self) -> Option<String> {
+        let finished = self.active().filter(|progress| progress.record.is_finished());
+        let first = finished.min_by_key(|progress| progress.record.started.timestamp())?;
+        Some(first.record.started.to_string())
+    }
+
+    /// Whether a handler that has begun at this moment was stored as finished.
+    #[must_use]
+    pub fn has_finished_since(&self, started: &str) -> bool {
+        let mut finished = self.all.iter().filter(|progress| progress.was_finished());
+        finished.any(|progress| progress.record.started.to_string() == started)
     }
 
     /// How long until a selected handler may run; none if all are done (W-REC-017).

@@ -120,11 +120,19 @@ impl Changes {
     }
 }
 
-/// Essences, one as itself or several as a list, after a patch of the object.
-fn with_patch(seen: &Value, plan: &Plan, object: &Object, patch: &Patch) -> Result<Value, ErrorInfo> {
-    if let Value::Array(several) = seen {
-        return several.iter().map(|seen| with_patch(seen, plan, object, patch)).collect();
+/// What is kept of a cycle, with its essences as they are after a patch of the object.
+fn with_patch(kept: &Value, plan: &Plan, object: &Object, patch: &Patch) -> Result<Value, ErrorInfo> {
+    let mut kept = kept.clone();
+    for key in ["before", "seen"] {
+        for seen in kept.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten() {
+            *seen = patched(seen, plan, object, patch)?;
+        }
     }
+    Ok(kept)
+}
+
+/// An essence after a patch of the object.
+fn patched(seen: &Value, plan: &Plan, object: &Object, patch: &Patch) -> Result<Value, ErrorInfo> {
     if !python_eq(seen, &essence_of(object, plan)?) {
         // Somebody else has changed the object since, and functions are for what it is now.
         let mut body = seen.clone();

@@ -8,13 +8,14 @@ use super::{
     Machine, Turn,
     changes::{Changes, CycleEssence},
     handling::declared,
-    phase::Cycle,
+    phase::{Cycle, FinishedWith},
 };
 use crate::{
     cause::Cause,
     diff::{Diff, Scope},
     error::ErrorInfo,
-    json::python_eq,
+    json::{self, python_eq},
+    key::suffix,
     patch::Patch,
     plan::Plan,
     reason::Reason,
@@ -58,7 +59,8 @@ impl Machine {
             // Handlers that have finished in a cycle before have to hear of what has changed since, and only they: the records
             // of the others stay, so that they do not run again.
             kept.see(present);
-            cycle.changes.cycle = CycleEssence::Stored(kept.to_value());
+            cycle.changes.cycle =
+                CycleEssence::Stored(kept.to_value(state.finished_since(), Some(&*unheard)));
             cycle.changes.handled = Some(unheard);
             return Ok(());
         }
@@ -70,7 +72,7 @@ impl Machine {
             kept.before.append(&mut kept.here);
             kept.before.retain(|seen| !python_eq(seen, &handled) && !python_eq(seen, present));
             kept.before.push(present.clone());
-            cycle.changes.cycle = CycleEssence::Stored(kept.to_value());
+            cycle.changes.cycle = CycleEssence::Stored(kept.to_value(None, Some(&*handled)));
         }
         cycle.changes.handled = is_restored(cause, &handled).then_some(handled);
         Ok(())
@@ -91,7 +93,8 @@ impl Machine {
         }
         let mut kept = Kept::read(cause, state, cycle, plan)?;
         if cause.new.as_ref().is_some_and(|seen| kept.see(seen)) {
-            cycle.changes.cycle = CycleEssence::Stored(kept.to_value());
+            let value = kept.to_value(state.finished_since(), cause.old.as_deref());
+            cycle.changes.cycle = CycleEssence::Stored(value);
         }
         Ok(())
     }
@@ -119,19 +122,24 @@ fn takes_another_request(cycle: &Cycle, plan: &Plan) -> Result<bool, ErrorInfo> 
 /// as it is arrives as an update. Gives whether it does.
 pub(super) fn give_up_cycle(cycle: &mut Cycle, cause: &Cause, turn: Turn<'_>) -> Result<bool, ErrorInfo> {
     let storage = &*turn.plan.progress;
-    let Kept { before, here } = Kept::parse(storage.fetch_cycle(&cause.object)?, true);
-    let is_known = !before.is_empty() || !here.is_empty();
+    let stored = storage.fetch_cycle(&cause.object)?;
+    if stored.is_none() && cause.reason != Some(Reason::Noop) {
+        return Ok(false);
+    }
+    let state = State::read(storage, &cause.object, &declared(turn.plan), &[], Reason::Noop, turn.now)?;
+    let is_known = stored.is_some();
+    let Kept { before, here } = Kept::parse(stored, &state, cause.old.as_deref());
     let unseen = here.into_iter().chain(before).find(|essence| is_restored(cause, essence));
     let is_update = unseen.is_some();
     if is_update || cause.reason == Some(Reason::Noop) {
-        let state = State::read(storage, &cause.object, &declared(turn.plan), &[], Reason::Noop, turn.now)?;
         let ids = state.ids();
         if is_known || !ids.is_empty() {
             cycle.changes.purge(ids);
         }
         if let (Some(unseen), Some(present)) = (unseen, &cause.new) {
             // In exchange: if the object changes again before the update is handled, the others have to hear of that.
-            cycle.changes.cycle = CycleEssence::Stored(present.clone());
+            let kept = Kept { before: vec![present.clone()], here: Vec::new() };
+            cycle.changes.cycle = CycleEssence::Stored(kept.to_value(None, Some(&*unseen)));
             cycle.changes.handled = Some(unseen);
         }
     }
@@ -140,10 +148,10 @@ pub(super) fn give_up_cycle(cycle: &mut Cycle, cause: &Cause, turn: Turn<'_>) ->
 
 /// Keeps what handlers have seen that have finished in a cycle which was given up for this one.
 pub(super) fn note_seen(cycle: &mut Cycle, plan: &Plan) -> Result<(), ErrorInfo> {
-    let Some((seen, had_finished)) = cycle.finished_with.take() else { return Ok(()) };
-    let mut kept = Kept::parse(plan.progress.fetch_cycle(&cycle.event.object)?, had_finished);
+    let Some(FinishedWith { seen, old, state }) = cycle.finished_with.take() else { return Ok(()) };
+    let mut kept = Kept::parse(plan.progress.fetch_cycle(&cycle.event.object)?, &state, old.as_deref());
     if kept.see(&seen) {
-        cycle.changes.cycle = CycleEssence::Stored(kept.to_value());
+        cycle.changes.cycle = CycleEssence::Stored(kept.to_value(state.finished_since(), old.as_deref()));
     }
     Ok(())
 }
@@ -163,38 +171,36 @@ impl Kept {
         if cycle.changes.cycle != CycleEssence::Kept {
             return Ok(Self::default());
         }
-        Ok(Self::parse(plan.progress.fetch_cycle(&cause.object)?, state.had_finished()))
+        Ok(Self::parse(plan.progress.fetch_cycle(&cause.object)?, state, cause.old.as_deref()))
     }
 
-    /// One essence is stored as itself, several as a list; those of both kinds as two lists. Without the records of finished
-    /// handlers all are of cycles before.
-    fn parse(stored: Option<Value>, had_finished: bool) -> Self {
-        let list = |value| match value {
-            Value::Array(essences) => essences.into_iter().map(Arc::new).collect(),
-            essence => vec![Arc::new(essence)],
-        };
-        let (mut before, mut here) = match stored {
-            None => return Self::default(),
-            Some(Value::Array(both)) if both.first().is_some_and(Value::is_array) => {
-                let mut both = both.into_iter().map(list);
-                (both.next().unwrap_or_default(), both.next().unwrap_or_default())
-            }
-            Some(stored) => (Vec::new(), list(stored)),
-        };
-        if !had_finished {
-            before.append(&mut here);
+    /// Reads what is kept. Upstream ends cycles without removing it, so it names what it belongs to: all of it to the last handled
+    /// essence, what is of this cycle to the record of a finished handler.
+    fn parse(stored: Option<Value>, state: &State, handled: Option<&Value>) -> Self {
+        let Some(stored) = stored else { return Self::default() };
+        let text = |key: &str| stored.get(key).and_then(Value::as_str);
+        if text("beside") != handled.map(digest).as_deref() {
+            return Self::default();
         }
-        Self { before, here }
+        let list = |key: &str| {
+            let essences = stored.get(key).and_then(Value::as_array);
+            essences.into_iter().flatten().cloned().map(Arc::new).collect()
+        };
+        let is_running = text("started").is_some_and(|started| state.has_finished_since(started));
+        Self { before: list("before"), here: if is_running { list("seen") } else { Vec::new() } }
     }
 
-    fn to_value(&self) -> Arc<Value> {
-        let list =
-            |essences: &[Arc<Value>]| Value::Array(essences.iter().map(|one| Value::clone(one)).collect());
-        match (self.before.as_slice(), self.here.as_slice()) {
-            ([one], []) | ([], [one]) => one.clone(),
-            ([], here) => Arc::new(list(here)),
-            (before, here) => Arc::new(Value::Array(vec![list(before), list(here)])),
-        }
+    /// What is stored: when a handler has begun that has finished in this cycle, and the last handled essence.
+    fn to_value(&self, started: Option<String>, handled: Option<&Value>) -> Arc<Value> {
+        let list = |essences: &[Arc<Value>]| essences.iter().map(|one| Value::clone(one)).collect();
+        let parts = [
+            ("started", started.map(Value::from)),
+            ("beside", handled.map(|handled| digest(handled).into())),
+            ("before", (!self.before.is_empty()).then(|| list(&self.before))),
+            ("seen", (!self.here.is_empty()).then(|| list(&self.here))),
+        ];
+        let parts = parts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+        Arc::new(Value::Object(parts.collect()))
     }
 
     /// Adds what handlers of this cycle have finished with; gives whether it is new.
@@ -236,6 +242,11 @@ impl Kept {
     }
 }
 
+/// A short text for an essence.
+pub(super) fn digest(essence: &Value) -> String {
+    suffix(&json::compact(essence))
+}
+
 /// Whether the essence differs from what is stored as handled: also where a diff shows nothing (W-DFF-003).
 fn is_restored(cause: &Cause, essence: &Value) -> bool {
     cause.old.as_ref().is_none_or(|old| !python_eq(old, essence))
@@ -249,29 +260,33 @@ pub(super) fn ends_with_essence(reason: Option<Reason>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use serde_json::json;
 
     use super::*;
+    use crate::{object::Object, storage::SmartProgressStorage};
 
-    /// DEC-2 (c): essences are read back as they were kept; what no finished handler vouches for is of a cycle before.
+    /// DEC-2 (c): essences are kept once, and only those of this cycle beside the present last handled essence are read back.
     #[test]
     fn what_is_kept_is_read_back() {
         let [one, two, three] = [1, 2, 3].map(|f| Arc::new(json!({"spec": {"f": f}})));
-        let mut kept = Kept::default();
-        assert!(kept.see(&one) && !kept.see(&one) && kept.see(&two));
-        let stored = Value::clone(&kept.to_value());
-        assert_eq!(stored, json!([*one, *two]));
-        assert_eq!(Kept::parse(Some(stored.clone()), true), kept);
+        let storage = SmartProgressStorage::default();
+        let state =
+            State::read(&storage, &Object::new(json!({})), &[], &[], Reason::Update, Timestamp::UNIX_EPOCH)
+                .unwrap();
+        let mut kept = Kept { before: vec![one.clone()], here: Vec::new() };
+        assert!(kept.see(&two) && !kept.see(&two));
+        let stored = Value::clone(&kept.to_value(Some("then".to_owned()), Some(&*three)));
+        let beside = digest(&three);
+        assert_eq!(stored, json!({"started": "then", "beside": beside, "before": [*one], "seen": [*two]}));
 
-        let mut later = Kept::parse(Some(stored), false);
-        assert_eq!(later, Kept { before: vec![one.clone(), two.clone()], here: Vec::new() });
-        assert!(later.see(&three));
-        let stored = Value::clone(&later.to_value());
-        assert_eq!(stored, json!([[*one, *two], [*three]]));
-        assert_eq!(Kept::parse(Some(stored), true), later);
-
-        let single = Kept::parse(Some(Value::clone(&one)), false);
-        assert_eq!(single, Kept { before: vec![one.clone()], here: Vec::new() });
-        assert_eq!(single.to_value(), one);
+        let before = Kept { before: vec![one.clone()], here: Vec::new() };
+        assert_eq!(
+            Kept::parse(Some(stored.clone()), &state, Some(&*three)),
+            before,
+            "no record is of that cycle"
+        );
+        assert_eq!(Kept::parse(Some(stored.clone()), &state, Some(&*two)), Kept::default());
+        assert_eq!(Kept::parse(Some(stored), &state, None), Kept::default());
     }
 }

@@ -10,7 +10,7 @@ use super::{
     changes::deliver,
     completion::{ends_with_essence, give_up_cycle},
     intake::Finished,
-    phase::{Cycle, Phase, Progress, Running},
+    phase::{Cycle, FinishedWith, Phase, Progress, Running},
 };
 use crate::{
     attempt::{Children, Judgement, NO_MESSAGE, Rules},
@@ -61,7 +61,8 @@ impl Handling {
             }
         }
         if self.has_finished && ends_with_essence(self.cause.reason) {
-            self.cycle.finished_with = self.cause.new.clone().map(|seen| (seen, self.state.had_finished()));
+            let (old, state) = (self.cause.old.clone(), self.state);
+            self.cycle.finished_with = self.cause.new.clone().map(|seen| FinishedWith { seen, old, state });
         }
         self.cycle
     }

@@ -13,6 +13,7 @@ use crate::{
     object::Object,
     patch::Patch,
     reason::EventType,
+    state::State,
 };
 
 /// The states. Arrows name what follows; phases marked *waits* end only by an input.
@@ -75,8 +76,8 @@ pub(super) struct Cycle {
     pub(super) changes: Changes,
     /// Sub-handlers whose records are in the patch, and not among the changes yet.
     pub(super) children: Vec<HandlerId>,
-    /// The essence that handlers have finished with, and whether others had before, if it is not among the changes yet.
-    pub(super) finished_with: Option<(Arc<Value>, bool)>,
+    /// What handlers have finished with, if it is not among the changes yet.
+    pub(super) finished_with: Option<FinishedWith>,
     /// The finalizer is to be added or removed.
     pub(super) finalizer: Option<FinalizerChange>,
     /// Why state-changing handlers run; none if none is concerned.
@@ -138,6 +139,17 @@ impl Phase {
             Self::Throttled(_, then) => then.patches(),
         }
     }
+}
+
+/// What handlers have finished with in a cycle that was given up.
+#[derive(Clone, Debug)]
+pub(super) struct FinishedWith {
+    /// The essence that they have seen.
+    pub(super) seen: Arc<Value>,
+    /// The last handled essence then.
+    pub(super) old: Option<Arc<Value>>,
+    /// The progress of all.
+    pub(super) state: State,
 }
 
 impl Cycle {
