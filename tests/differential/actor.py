@@ -34,7 +34,7 @@ class Records:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def write(self, what: str, **values: Json) -> None:
-        line = json.dumps({"what": what, "at": time.monotonic(), "pid": os.getpid(), **values}, default=repr)
+        line = json.dumps({"what": what, "at": time.monotonic(), "by": kopf.__version__, **values}, default=repr)
         os.write(self._file, line.encode() + b"\n")
 
 

@@ -7,6 +7,7 @@ A batch has ten scenarios; its seed and the number of the scenario in it say eve
 
 import argparse
 import collections
+import concurrent.futures
 import json
 import pathlib
 import sys
@@ -17,8 +18,9 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
 
 import tools  # noqa: E402
 from judge import Judge, report  # noqa: E402
-from player import PlayError  # noqa: E402
-from scenarios import make_batch  # noqa: E402
+from player import Player, PlayError, Side  # noqa: E402
+from scenarios import make_batch, make_relay  # noqa: E402
+from takeover import Relay, violations  # noqa: E402
 
 SIZE = 10
 
@@ -29,7 +31,10 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--scenario", type=int, help="only this one of the batch with the seed")
     parser.add_argument("--file", type=pathlib.Path, help="a batch as JSON, instead of a generated one")
+    parser.add_argument("--takeover", action="store_true", help="kill the operators, and let each go on for the other")
     arguments = parser.parse_args()
+    if arguments.takeover:
+        return take_over(arguments)
     judge = Judge(upstream=str(tools.upstream()), ours=sys.executable)
     if arguments.file:
         batches = [(0, json.loads(arguments.file.read_text()))]
@@ -67,6 +72,38 @@ def main() -> int:
     print(
         f"{played} scenarios: {failed} failed, {unstable} were equal only when played alone; explained: {dict(explained)}"
     )
+    return 1 if failed else 0
+
+
+def take_over(arguments: argparse.Namespace) -> int:
+    """Plays scenarios with kills."""
+    sides = [Side("upstream", str(tools.upstream())), Side("ours", sys.executable)]
+    played = failed = kills = 0
+    for seed in range(arguments.seed, arguments.seed + -(-arguments.count // SIZE)):
+        started = time.monotonic()
+        batch = make_relay(seed, SIZE)
+        try:
+            with concurrent.futures.ThreadPoolExecutor() as threads:
+                reference = threads.submit(Player(batch, sides[0], patience=1.5).play)
+                lives = Relay(batch, sides, seed, patience=1.5).relay()
+                plays = reference.result()
+        except PlayError as error:
+            print(f"seed {seed}: {error}")
+            failed += 1
+            continue
+        for number, (scenario, play, life) in enumerate(zip(batch["scenarios"], plays, lives, strict=True)):
+            played += 1
+            if found := list(violations(scenario, play, life)):
+                failed += 1
+                print(f"--- seed {seed}, scenario {number}: {len(found)} violations; kills: {life.kills}")
+                print(f"frame: {json.dumps(batch['frame'])}\nscenario: {json.dumps(scenario)}")
+                print("\n".join(found))
+        kills += len(lives[0].kills)
+        print(
+            f"seed {seed}: {SIZE} scenarios, {len(lives[0].kills)} kills in {time.monotonic() - started:.0f} s",
+            flush=True,
+        )
+    print(f"{played} scenarios, {kills} kills: {failed} failed")
     return 1 if failed else 0
 
 

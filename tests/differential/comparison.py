@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -49,8 +50,12 @@ class Course:
     """Per round: the objects with the numbers of their lives."""
 
 
-def course_of(play: Play) -> Course:
-    """Brings a play into comparable form. Objects are told apart by name and, if they are made anew, by their order."""
+def course_of(play: Play, scenario: Mapping[str, Json]) -> Course:
+    """Brings a play into comparable form. Objects are told apart by name and, if they are made anew, by their order.
+
+    Event handlers of an object run at once, in no order: what is of one of them is told apart by its id, after a space.
+    """
+    watching = [handler["id"] for handler in scenario["handlers"] if handler["on"] == ["event"]]
     names: dict[str, str] = {}
     calls: dict[str, list[Json]] = {}
     lines: dict[str, list[str]] = {}
@@ -59,6 +64,9 @@ def course_of(play: Play) -> Course:
         about = record["about"]
         kind = record.get("resource") or about["kind"].lower()
         name = _name(names, kind.lstrip("things0123456789"), about)
+        text = record.get("handler") or record["text"].partition("'")[2]
+        watcher = next((handler for handler in watching if re.match(rf"{handler}\b", text)), None)
+        name += f" {watcher}" if watcher else ""
         if record["what"] == "call":
             calls.setdefault(name, []).append({"handler": record["handler"], **masked(record["kwargs"])})
         else:

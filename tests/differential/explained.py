@@ -8,7 +8,7 @@ whose further life differs: it says what must hold instead.
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from comparison import Course, Difference
@@ -33,8 +33,7 @@ class Form:
     statement: str
     """As in docs/differences.md."""
 
-    calls: Callable[[Sequence[Json]], list[Json]] = list
-    lines: Callable[[Sequence[str]], list[str]] = list
+    apply: Callable[[Course], Course]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +47,10 @@ class Departure:
     """Whether all that differs of this object is because of it."""
 
 
-def without_false_alarms(lines: Sequence[str]) -> list[str]:
+def without_false_alarms(course: Course) -> Course:
     """W-PAT-021: upstream warns of removals that were fulfilled."""
-    return [line for line in lines if not _is_false_alarm(line)]
+    lines = {name: [line for line in lines if not _is_false_alarm(line)] for name, lines in course.lines.items()}
+    return dataclasses.replace(course, lines=lines)
 
 
 def _is_false_alarm(line: str) -> bool:
@@ -67,25 +67,35 @@ def _is_removal(wanted: Json) -> bool:
 _RELEASING = "DEBUG   Removing the finalizer, thus allowing the actual deletion."
 
 
-def without_release(lines: Sequence[str]) -> list[str]:
-    """DEC-38: the records of a deletion are not purged before the finalizer is removed."""
-    kept, is_releasing = [], False
+def without_release(course: Course) -> Course:
+    """DEC-38: the records of a deletion are not purged before the finalizer is removed. So there may be one event fewer, and the
+    records are in the bodies of the others."""
+    calls, lines = dict(course.calls), dict(course.lines)
+    for name in course.lines:
+        if _RELEASING in course.lines[name]:
+            lines[name] = list(_without_last_patch(course.lines[name]))
+    for name, each in course.calls.items():
+        if " " in name and _RELEASING in course.lines.get(name.partition(" ")[0], []):
+            calls[name] = [call for call in each if "deletionTimestamp" not in call["body"]["metadata"]]
+            lines[name] = _of_attempts(course.lines.get(name, []), len(calls[name]))
+    return dataclasses.replace(course, calls=calls, lines=lines)
+
+
+def _without_last_patch(lines: Sequence[str]) -> Iterator[str]:
+    is_releasing = False
     for line in lines:
         is_releasing = line == _RELEASING or (is_releasing and "-patching the " in line)
         if not (is_releasing and line.startswith("DEBUG   Merge-patching the ")):
-            kept.append(line)
-    return kept
+            yield line
 
 
-def without_events_of_release(calls: Sequence[Json]) -> list[Json]:
-    """DEC-38: so there may be one event fewer, and the records are in the bodies of the others."""
-    return [call for call in calls if not ("type" in call and "deletionTimestamp" in call["body"]["metadata"])]
+def _of_attempts(lines: Sequence[str], count: int) -> list[str]:
+    """The lines of so many attempts, from the first on."""
+    begins = [index for index, line in enumerate(lines) if line.endswith(" is invoked.")]
+    return list(lines[: begins[count]] if len(begins) > count else lines)
 
 
-FORMS: Sequence[Form] = (
-    Form("W-PAT-021", lines=without_false_alarms),
-    Form("DEC-38", lines=without_release, calls=without_events_of_release),
-)
+FORMS: Sequence[Form] = (Form("W-PAT-021", without_false_alarms), Form("DEC-38", without_release))
 
 
 def is_restless(case: Case, name: str) -> bool:
@@ -145,29 +155,57 @@ def _merged(body: Json, patch: Json) -> Json:
     return merged
 
 
-DEPARTURES: Sequence[Departure] = (Departure("FIX-1", has_patched_nothing), Departure("FIX-2", is_restless))
+def has_marked_only(case: Case, name: str) -> bool:
+    """W-KEY-021: upstream sends a patch with nothing but the marker of a prefix under which nothing is kept."""
+    return any(
+        line.endswith('patching the resource with: {"metadata": {"annotations": {}}}')
+        for line in case.upstream.lines.get(name, [])
+    )
+
+
+def has_given_up_a_parent(case: Case, name: str) -> bool:
+    """FIX-16: upstream counts steps with unfinished sub-handlers against the limits of their parent."""
+    parents = [handler["id"] for handler in case.scenario["handlers"] if handler.get("subs")]
+    return any(
+        re.search(rf"Handler '{parent}(/[^/]*)?' (has exceeded|has timed out|failed .* would exceed)", line)
+        for line in case.upstream.lines.get(name, [])
+        for parent in parents
+    )
+
+
+def has_filtered_before_creation(case: Case, name: str) -> bool:
+    """FIX-4: upstream matches an absent value to every object that was never handled."""
+    resource = name.partition("/")[0]
+    return any(
+        handler.get("options", {}).get("value") == {"absent": True}
+        for handler in case.scenario["handlers"]
+        if handler["resource"] == resource
+    ) and any("Creation is in progress" in line for line in case.upstream.lines.get(name, []))
+
+
+DEPARTURES: Sequence[Departure] = (
+    Departure("FIX-1", has_patched_nothing),
+    Departure("FIX-2", is_restless),
+    Departure("FIX-4", has_filtered_before_creation),
+    Departure("FIX-16", has_given_up_a_parent),
+    Departure("W-KEY-021", has_marked_only),
+)
 
 STATEMENTS = [*(form.statement for form in FORMS), *(departure.statement for departure in DEPARTURES)]
 
 
 def in_common_form(course: Course) -> Course:
     """A course without the differences in form."""
-    calls, lines = dict(course.calls), dict(course.lines)
     for form in FORMS:
-        calls = {name: form.calls(each) for name, each in calls.items()}
-        lines = {name: form.lines(each) for name, each in lines.items()}
-    return dataclasses.replace(
-        course,
-        calls={name: each for name, each in calls.items() if each},
-        lines={name: each for name, each in lines.items() if each},
-    )
+        course = form.apply(course)
+    return course
 
 
 def unexplained(case: Case, differences: Sequence[Difference]) -> tuple[list[Difference], set[str]]:
     """The differences that no departure explains, and the statements that explain the others."""
     left, used = [], set()
     for difference in differences:
-        name = difference.object
+        name = difference.object.partition(" ")[0]
         found = next((one for one in DEPARTURES if one.covers(case, name)), None)
         if found is None:
             left.append(difference)

@@ -49,7 +49,8 @@ class Judge:
         return verdicts[-1]
 
     def _verdict(self, frame: Mapping[str, Json], scenario: Mapping[str, Json], theirs: Play, ours: Play) -> Verdict:
-        case = Case(frame, scenario, in_common_form(course_of(theirs)), in_common_form(course_of(ours)))
+        courses = [in_common_form(course_of(play, scenario)) for play in (theirs, ours)]
+        case = Case(frame, scenario, *courses)
         left, used = unexplained(case, differences(case.upstream, case.ours))
         return Verdict(scenario, case, left, frozenset(used))
 

@@ -181,13 +181,16 @@ class Player:
                     with contextlib.suppress(PlayError):
                         operator.stop(signal.SIGKILL)
 
-    def _play(self, cluster: Cluster, operator: Operator) -> list[Play]:
-        plays = [Play([], [], []) for _ in self._scenarios]
+    def _prepare(self, cluster: Cluster) -> None:
         for number, scenario in enumerate(self._scenarios):
             for manifest in definitions(number, scenario):
                 cluster.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", manifest)
         for namespace in ("ns1", "ns2"):
             cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+
+    def _play(self, cluster: Cluster, operator: Operator) -> list[Play]:
+        plays = [Play([], [], []) for _ in self._scenarios]
+        self._prepare(cluster)
         running = False
         for index, state in enumerate(self._frame["rounds"]):
             if state != "up":

@@ -50,6 +50,19 @@ def make_batch(seed: int, size: int) -> dict[str, Json]:
     return {"frame": frame, "scenarios": scenarios}
 
 
+def make_relay(seed: int, size: int) -> dict[str, Json]:
+    """So many scenarios for operators that are killed: longer cycles, and nothing in which the sides differ on purpose."""
+    rng = random.Random(f"relay {seed}")
+    frame: dict[str, Json] = {"rounds": ["up"] * 4}
+    if rng.random() < 0.5:
+        frame["progress"] = rng.choice(_PROGRESS)
+    if rng.random() < 0.3:
+        frame["diffbase"] = rng.choice([{"class": "AnnotationsDiffBaseStorage"}, {"class": "StatusDiffBaseStorage"}])
+    if rng.random() < 0.3:
+        frame["lifecycle"] = rng.choice(["all_at_once", "one_by_one", "asap"])
+    return {"frame": frame, "scenarios": [Relayed(random.Random(f"relay {seed}/{n}"), 4).make() for n in range(size)]}
+
+
 def _frame(rng: random.Random) -> dict[str, Json]:
     frame: dict[str, Json] = {
         "rounds": ["up", *(rng.choice(["up", "up", "up", "stopped", "killed"]) for _ in range(4))]
@@ -261,3 +274,52 @@ class Scenario:
         )
         is_separate = "status" in patch and self._resources[resource]["status"]
         return {"patch": patch, "status": True} if is_separate else {"patch": patch}
+
+
+class Relayed(Scenario):
+    """Makes a scenario for operators that are killed. Handlers change nothing but results and the status, so that others hear
+    nothing of it; no attempt depends on how long something has taken."""
+
+    def make(self) -> dict[str, Json]:
+        self._resources["a"] = {"status": self._rng.random() < 0.6, "namespaced": True}
+        kinds = ["create", "create", "update", "update", "delete", "field", "resume"]
+        kinds += [self._rng.choice(["create", "update", "delete"])] * self._rng.choice([0, 1])
+        handlers = [self._relayed(kind) for kind in kinds if self._rng.random() < 0.8]
+        return {
+            "resources": self._resources,
+            "handlers": handlers or [self._relayed("create")],
+            "rounds": self._changes(),
+        }
+
+    def _relayed(self, kind: str) -> dict[str, Json]:
+        self._ids += 1
+        options: dict[str, Json] = {"field": self._rng.choice(["spec.a", "spec.n"])} if kind == "field" else {}
+        if self._rng.random() < 0.3:
+            options["backoff"] = 0.2
+        handler: dict[str, Json] = {"on": [kind], "resource": "a", "id": f"h{self._ids}", "options": options}
+        handler["sync"] = self._rng.random() < 0.3
+        if kind == "resume":
+            return {**handler, "script": [{"end": "temporary", "delay": 0.1}, {}]}
+        handler["script"] = self._script(options)
+        if self._rng.random() < 0.25:
+            handler["script"] = [{"result": "of the parent"}]
+            handler["subs"] = [self._sub([kind]) for _ in range(self._rng.choice([1, 2, 2]))]
+        return handler
+
+    def _limits(self) -> dict[str, Json]:
+        return {}
+
+    def _patch(self) -> dict[str, Json]:
+        # Of its own for each handler, for others may be due first.
+        return {"status": {f"t{self._ids}": {"u": self._rng.randrange(3)}}}
+
+    def _action(self, kind: str) -> dict[str, Json]:
+        action = super()._action(kind)
+        action.pop("fns", None)
+        if self._rng.random() < 0.2:
+            action["sleep"] = 0.05
+        return action
+
+    def _edit(self, resource: str) -> dict[str, Json]:
+        self._edits = getattr(self, "_edits", 0) + 1
+        return {"patch": {"spec": {"a": 10 + self._edits, **self._rng.choice([{}, {"n": {"x": self._edits}}])}}}
