@@ -12,16 +12,20 @@ import json
 import pathlib
 import sys
 import time
+from collections.abc import Sequence
+from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
 
 import tools  # noqa: E402
-from judge import Judge, report  # noqa: E402
+from judge import Judge, Verdict, report  # noqa: E402
 from player import Player, PlayError, Side  # noqa: E402
 from scenarios import make_batch, make_relay  # noqa: E402
+from shrinking import shrink  # noqa: E402
 from takeover import Relay, violations  # noqa: E402
 
+Json = Any
 SIZE = 10
 
 
@@ -31,6 +35,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--scenario", type=int, help="only this one of the batch with the seed")
     parser.add_argument("--file", type=pathlib.Path, help="a batch as JSON, instead of a generated one")
+    parser.add_argument("--no-shrinking", action="store_true", help="show the scenarios that fail as they are")
     parser.add_argument("--takeover", action="store_true", help="kill the operators, and let each go on for the other")
     arguments = parser.parse_args()
     if arguments.takeover:
@@ -63,7 +68,10 @@ def main() -> int:
                 if again.unexplained:
                     failed += 1
                     print(f"--- seed {seed}, scenario {number}: {len(again.unexplained)} unexplained differences")
+                    if not arguments.no_shrinking:
+                        again = shrunken(judge, batch["frame"], again)
                     print(report(again))
+                    print(f"again: {sys.executable} {__file__} --seed {seed} --scenario {number}", flush=True)
                 else:
                     unstable += 1
                 verdict = again
@@ -73,6 +81,22 @@ def main() -> int:
         f"{played} scenarios: {failed} failed, {unstable} were equal only when played alone; explained: {dict(explained)}"
     )
     return 1 if failed else 0
+
+
+def shrunken(judge: Judge, frame: Json, verdict: Verdict) -> Verdict:
+    """The verdict on a smaller scenario that fails as well."""
+
+    def fails(frame: Json, scenarios: Sequence[Json]) -> list[bool]:
+        try:
+            return [
+                bool(one.unexplained) for one in judge.judge({"frame": frame, "scenarios": scenarios}, patience=1.5)
+            ]
+        except PlayError:
+            return [False for _ in scenarios]
+
+    smallest = shrink(frame, dict(verdict.scenario), fails)
+    again = judge.judge_patiently({"frame": frame, "scenarios": [smallest]}, 0)
+    return again if again.unexplained else verdict
 
 
 def take_over(arguments: argparse.Namespace) -> int:

@@ -157,10 +157,7 @@ def _merged(body: Json, patch: Json) -> Json:
 
 def has_marked_only(case: Case, name: str) -> bool:
     """W-KEY-021: upstream sends a patch with nothing but the marker of a prefix under which nothing is kept."""
-    return any(
-        line.endswith('patching the resource with: {"metadata": {"annotations": {}}}')
-        for line in case.upstream.lines.get(name, [])
-    )
+    return any(line.endswith("patching the resource with: {}") for line in case.upstream.lines.get(name, []))
 
 
 def has_given_up_a_parent(case: Case, name: str) -> bool:

@@ -10,7 +10,7 @@ Json = Any
 
 # What one side only keeps in objects, on purpose, so that it is in many bodies: the essence of the running cycle (FIX-2, DEC-2),
 # and the marker of a prefix under which nothing is kept (W-KEY-021).
-ONE_SIDED = ("/cycle-configuration", "/kopf-managed")
+ONE_SIDED = ("cycle-configuration", "/kopf-managed")
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -27,13 +27,13 @@ def masked(value: Json) -> Json:
     if isinstance(value, str):
         return _RUNTIME.sub("after <runtime>", _UID.sub("<uid>", _MOMENT.sub("<moment>", value)))
     if isinstance(value, Mapping):
-        kept = {
-            key: "<version>" if key in ("resourceVersion", "generation") else masked(item)
-            for key, item in value.items()
-            if key != "managedFields" and not key.endswith(ONE_SIDED)
-        }
-        if not kept.get("annotations", True) and value["annotations"]:
-            del kept["annotations"]
+        kept = {}
+        for key, item in value.items():
+            if key == "managedFields" or key.endswith(ONE_SIDED):
+                continue
+            kept[key] = "<version>" if key in ("resourceVersion", "generation") else masked(item)
+            if item and kept[key] == {}:
+                del kept[key]
         return kept
     if isinstance(value, list | tuple):
         return [masked(item) for item in value]
