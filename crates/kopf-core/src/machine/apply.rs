@@ -114,6 +114,7 @@ impl Machine {
             self.memory.failures = 0;
         }
         if is_gone {
+            self.tell_of_delay(cycle.progress, turn);
             if is_answered || self.memory.expected.is_some() {
                 self.expect_sign(Sign::Gone, &cycle.changes, turn);
             }
@@ -130,12 +131,7 @@ impl Machine {
         let is_coming = is_answered && self.expect(&freshest, &cycle, turn);
         let transforms = mem::take(&mut cycle.patch.transforms);
         let progress = cycle.progress;
-        if let Progress::Unfinished(until) = progress {
-            let left = until.duration_since(turn.now);
-            if left > SignedDuration::ZERO {
-                self.debug(Line::SleepSkipped(left));
-            }
-        }
+        self.tell_of_delay(progress, turn);
         if self.memory.stopping {
             return Phase::Idle;
         }
@@ -157,6 +153,16 @@ impl Machine {
                 Phase::Idle
             }
             Progress::Unfinished(_) | Progress::Deferred => self.revisit(cycle, turn),
+        }
+    }
+
+    /// Tells that a delay is not slept, for the event of the patch comes first (W-TCH-011).
+    fn tell_of_delay(&mut self, progress: Progress, turn: Turn<'_>) {
+        if let Progress::Unfinished(until) = progress {
+            let left = until.duration_since(turn.now);
+            if left > SignedDuration::ZERO {
+                self.debug(Line::SleepSkipped(left));
+            }
         }
     }
 }

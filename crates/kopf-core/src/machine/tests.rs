@@ -915,6 +915,22 @@ fn the_results_of_a_deletion_take_no_request_for_records() {
     assert_eq!(outputs.body(), json!({"status": {"d": "result"}}));
 }
 
+/// W-TCH-011, W-PAT-007: that a delay is not slept is told of objects that are gone, too.
+#[test]
+fn a_delay_of_an_object_that_is_gone_is_told() {
+    let mut bench = Bench::new(&[("c", Trigger::Create)]);
+    let outputs = bench.event(&object("101", &json!({})));
+    let delay = Some(SignedDuration::from_secs(5));
+    let outputs = bench.finish(&outputs, Outcome::Temporary { error: ErrorInfo::new("wait"), delay });
+    assert_eq!(
+        bench.answer(&outputs, Answer::Gone).lines(),
+        [
+            "Patching was skipped: the object does not exist anymore.",
+            "Sleeping was skipped because of the patch, 5.0 seconds left."
+        ]
+    );
+}
+
 /// DEC-14: a later write that changes no records does not hide that an earlier one was not seen either.
 #[test]
 fn all_unseen_writes_are_expected_together() {
