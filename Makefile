@@ -13,8 +13,8 @@ test: need  ## all tests, with their times, and what could not be run here
 
 SEED = 1
 COUNT = 100
-differential: .venv/ready  ## COUNT generated scenarios from SEED on, played to upstream Kopf and to ours, compared
-	@.venv/bin/python tests/differential/command.py --seed $(SEED) --count $(COUNT)
+differential: .venv/ready  ## COUNT scenarios from SEED on, played to upstream Kopf and to ours; TAKEOVER=1: with kills
+	@.venv/bin/python tests/differential/command.py --seed $(SEED) --count $(COUNT) $${TAKEOVER:+--takeover}
 
 test-real: need  ## the tests that a real Kubernetes judges, which it builds and starts; needs Go and openssl
 	@$$(scripts/find-python | head -n 1) scripts/test_real.py

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from masking import canonical, masked, masked_text
+from masking import canonical, masked, masked_object, masked_text
 from player import Play
 
 Json = Any
@@ -44,7 +44,7 @@ class Course:
     """By object, in order."""
 
     writes: dict[str, int]
-    """By object: requests that would change it."""
+    """By object, all its lives together: requests of the operator to change it."""
 
     lives: list[dict[str, str]]
     """Per round: the objects with the numbers of their lives."""
@@ -59,7 +59,6 @@ def course_of(play: Play, scenario: Mapping[str, Json]) -> Course:
     names: dict[str, str] = {}
     calls: dict[str, list[Json]] = {}
     lines: dict[str, list[str]] = {}
-    writes: dict[str, int] = {}
     for record in play.records:
         about = record["about"]
         kind = record.get("resource") or about["kind"].lower()
@@ -72,14 +71,12 @@ def course_of(play: Play, scenario: Mapping[str, Json]) -> Course:
         else:
             text = f"{record['level']:7} {masked_text(record['text'])}"
             lines.setdefault(name, []).append(text + (f" [{record['error']}]" if record["error"] else ""))
-            if "-patching the " in record["text"]:
-                writes[name] = writes.get(name, 0) + 1
-    objects = [{name: masked(item) for name, item in round.items()} for round in play.objects]
+    objects = [{name: masked_object(item) for name, item in round.items()} for round in play.objects]
     lives = [
         {name: names.get(item["metadata"]["uid"], f"{name}#?") for name, item in round.items()}
         for round in play.objects
     ]
-    return Course(objects, calls, lines, writes, lives)
+    return Course(objects, calls, lines, play.writes, lives)
 
 
 def _name(names: dict[str, str], resource: str, about: Mapping[str, Json]) -> str:

@@ -99,8 +99,14 @@ FORMS: Sequence[Form] = (Form("W-PAT-021", without_false_alarms), Form("DEC-38",
 
 
 def is_restless(case: Case, name: str) -> bool:
-    """FIX-2, DEC-2: the object has changed while handlers of a cycle had finished and others had not, and ours tells them."""
-    return any(_has_changed_in_cycle(course.lines.get(name, [])) for course in (case.upstream, case.ours))
+    """FIX-2, DEC-2: the object has changed while handlers of a cycle had finished and others had not, and ours tells them; so it
+    calls all handlers that upstream calls, if not more."""
+    is_changed = any(_has_changed_in_cycle(course.lines.get(name, [])) for course in (case.upstream, case.ours))
+    called = [
+        {(call["handler"], call.get("reason")) for call in course.calls.get(name, [])}
+        for course in (case.upstream, case.ours)
+    ]
+    return is_changed and called[0] <= called[1]
 
 
 def _has_changed_in_cycle(lines: Sequence[str]) -> bool:
@@ -203,7 +209,8 @@ def unexplained(case: Case, differences: Sequence[Difference]) -> tuple[list[Dif
     left, used = [], set()
     for difference in differences:
         name = difference.object.partition(" ")[0]
-        found = next((one for one in DEPARTURES if one.covers(case, name)), None)
+        lives = [name] if "#" in name else [life for life in case.upstream.lines if life.startswith(f"{name}#")]
+        found = next((one for one in DEPARTURES if any(one.covers(case, life) for life in lives)), None)
         if found is None:
             left.append(difference)
         else:

@@ -191,6 +191,8 @@ class Scenario:
             action["fns"] = [{"spec": {rng.choice("cd"): rng.randrange(2)}}]
         if rng.random() < 0.1:
             action["log"] = f"said by the handler {rng.randrange(100)}"
+        if kind in ("failure", "end") and rng.random() < 0.06:
+            action["meddle"] = [self._meddling()]
         if kind == "failure":
             action["end"] = rng.choice(["temporary", "temporary", "error"])
             if action["end"] == "temporary":
@@ -206,6 +208,13 @@ class Scenario:
         elif rng.random() < 0.5:
             action["result"] = rng.choice(["text", 1, False, {"r": 1}, {"r": {"x": [1, 2]}}, [1, "b"], {}])
         return action
+
+    def _meddling(self) -> dict[str, Json]:
+        """What somebody else does while a handler runs."""
+        if self._rng.random() < 0.2:
+            return {"do": "delete"}
+        patches = [{"spec": {"a": 7}}, {"spec": {"e": 1}}, {"metadata": {"labels": {"l": "2"}}}, {"spec": {"b": None}}]
+        return {"do": "edit", "patch": self._rng.choice(patches)}
 
     def _patch(self) -> dict[str, Json]:
         return self._rng.choice(
@@ -224,15 +233,22 @@ class Scenario:
     def _changes(self) -> list[list[dict[str, Json]]]:
         rounds = []
         existing: dict[tuple[str, str], bool] = {}
+        held: set[tuple[str, str]] = set()
         names = [(resource, name) for resource in self._resources for name in ("x", "y")[: self._rng.choice([1, 1, 2])]]
         for index in range(self._rounds):
             changes = []
             for resource, name in names:
                 if index and self._rng.random() < 0.15:
                     continue
-                if not existing.get((resource, name)):
+                if (resource, name) in held and not existing[resource, name]:
+                    # It was deleted, and its other finalizer holds it.
+                    changes.append({"do": "edit", "patch": {"metadata": {"finalizers": None}}})
+                    held.remove((resource, name))
+                elif not existing.get((resource, name)):
                     changes.append({"do": "create", "object": self._object()})
                     existing[resource, name] = True
+                    if "finalizers" in changes[-1]["object"]["metadata"]:
+                        held.add((resource, name))
                 elif self._rng.random() < (0.6 if index == self._rounds - 1 else 0.15):
                     changes.append({"do": "delete"})
                     existing[resource, name] = False
@@ -249,6 +265,8 @@ class Scenario:
             meta["labels"] = {"l": rng.choice("12")}
         if rng.random() < 0.3:
             meta["annotations"] = {"n": rng.choice("12")}
+        if rng.random() < 0.1:
+            meta["finalizers"] = ["judged.dev/other"]
         return {"metadata": meta, "spec": self._spec()}
 
     def _spec(self) -> dict[str, Json]:
@@ -316,6 +334,7 @@ class Relayed(Scenario):
     def _action(self, kind: str) -> dict[str, Json]:
         action = super()._action(kind)
         action.pop("fns", None)
+        action.pop("meddle", None)
         if self._rng.random() < 0.2:
             action["sleep"] = 0.05
         return action

@@ -24,7 +24,7 @@ from typing import Any
 
 from actor import GROUP, plural
 from comparison import side_by_side
-from masking import canonical, masked
+from masking import canonical, masked, masked_object
 from player import Cluster, Operator, Play, Player, Side, make, objects_of, scenario_of
 
 Json = Any
@@ -145,7 +145,7 @@ class Observer:
 def violations(scenario: Mapping[str, Json], reference: Play, life: Life) -> Iterator[str]:
     """What is wrong with a life."""
     for index, (expected, found) in enumerate(zip(reference.objects, life.play.objects, strict=True)):
-        expected, found = masked(expected), masked(found)
+        expected, found = ({name: masked_object(item) for name, item in items.items()} for items in (expected, found))
         if scenario["resources"]["a"]["status"]:
             # A kill between the patch of the object and that of its status loses results, on both sides (W-PAT-011).
             expected, found = _without_lost_results(expected, found), found

@@ -1,6 +1,5 @@
 """Generated scenarios are played to upstream Kopf and to ours; all that differs is a row of docs/differences.md."""
 
-import os
 import pathlib
 import sys
 
@@ -14,12 +13,7 @@ SIZE = 10
 
 
 @pytest.fixture(scope="module")
-def judge() -> Judge:
-    upstream = os.environ.get("KOPF_TEST_UPSTREAM")
-    if upstream is None:
-        pytest.fail(
-            "KOPF_TEST_UPSTREAM must name the Python with upstream Kopf: what `scripts/tools.py upstream` prints"
-        )
+def judge(upstream: str) -> Judge:
     return Judge(upstream=upstream, ours=sys.executable)
 
 
