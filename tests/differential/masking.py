@@ -32,7 +32,7 @@ def masked(value: Json) -> Json:
             if key == "managedFields" or key.endswith(ONE_SIDED):
                 continue
             kept[key] = "<version>" if key in ("resourceVersion", "generation") else masked(item)
-            if item and kept[key] == {}:
+            if kept[key] == {} and (item or key == "progress"):
                 del kept[key]
         return kept
     if isinstance(value, list | tuple):
