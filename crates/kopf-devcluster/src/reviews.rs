@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::access;
 use crate::access::rbac::{self, Attributes};
+use crate::access::{self, Token};
 use crate::server::request::User;
 use crate::server::write::prepare::{meta_text, metadata};
 use crate::server::{Request, Shared};
@@ -121,16 +121,18 @@ const DEFAULT_EXPIRATION_SECONDS: i64 = 3600;
 pub(crate) fn token(shared: &Shared, account: &Value, value: &mut Value) {
     let (namespace, name) = (meta_text(account, "namespace"), meta_text(account, "name"));
     let seconds = value["spec"]["expirationSeconds"].as_i64().unwrap_or(DEFAULT_EXPIRATION_SECONDS);
+    let id = shared.random.uid();
     let claims = json!({
         "sub": format!("system:serviceaccount:{namespace}:{name}"),
         "exp": shared.clock.now().as_second() + seconds,
-        "jti": shared.random.uid(),
+        "jti": id,
     });
     let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let token = format!("{}.{}.", part(json!({"alg": "none"})), part(claims));
     let expires = shared.clock.now().checked_add(jiff::SignedDuration::from_secs(seconds));
     let user = format!("system:serviceaccount:{namespace}:{name}");
-    shared.tokens.note(&token, &user, expires.unwrap_or(jiff::Timestamp::MAX));
+    let expires = expires.unwrap_or(jiff::Timestamp::MAX);
+    shared.tokens.note(&token, Token { user, uid: meta_text(account, "uid").to_owned(), id, expires });
     value["apiVersion"] = "authentication.k8s.io/v1".into();
     value["kind"] = "TokenRequest".into();
     let fields = metadata(value);

@@ -100,13 +100,78 @@ async fn a_token_that_nobody_was_given_is_nobodys() {
 
 /// D-115: what is not there is told before what is not possible.
 #[tokio::test(start_paused = true)]
-async fn logs_of_a_missing_pod_are_not_found() {
+async fn a_pod_without_a_node_has_no_logs_and_no_shell() {
     let cluster = DevCluster::start().await.unwrap();
     let path = format!("{NAMESPACE}/pods/p/log");
     let (status, _, text) = get(&cluster, &path, "tests/1").await;
     assert_eq!((status, text.contains(r#"pods \"p\" not found"#)), (StatusCode::NOT_FOUND, true), "{text}");
     let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
     cluster.create(&format!("{NAMESPACE}/pods"), &pod).await.unwrap();
+    let (status, _, text) = get(&cluster, &path, "tests/1").await;
+    assert_eq!((status, text), (StatusCode::NO_CONTENT, String::new()));
+    let (status, _, text) = get(&cluster, &format!("{NAMESPACE}/pods/p/exec"), "tests/1").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(text.contains("pod p does not have a host assigned"), "{text}");
+    let binding = json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n"}});
+    cluster.create(&format!("{NAMESPACE}/pods/p/binding"), &binding).await.unwrap();
     let (status, ..) = get(&cluster, &path, "tests/1").await;
     assert_eq!(status, StatusCode::NOT_IMPLEMENTED);
+}
+
+/// D-153: the patch is what is invalid.
+#[tokio::test(start_paused = true)]
+async fn a_patch_that_makes_an_object_unfit_for_its_type_is_invalid() {
+    let cluster = DevCluster::start().await.unwrap();
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    let template =
+        json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let spec = json!({"selector": {"matchLabels": {"a": "b"}}, "template": template});
+    cluster.create(deployments, &json!({"metadata": {"name": "d"}, "spec": spec})).await.unwrap();
+    for (media_type, patch, begin, end) in [
+        (
+            "application/strategic-merge-patch+json",
+            json!({"spec": {"replicas": "many"}}),
+            " \"\" is invalid: patch: Invalid value: \"map[spec:map[replicas:many]]\": ",
+            "unrecognized type: int32",
+        ),
+        (
+            "application/merge-patch+json",
+            json!({"spec": {"replicas": "many"}}),
+            " \"\" is invalid: patch: Invalid value: \"{\\\"",
+            "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+        (
+            "application/json-patch+json",
+            json!([{"op": "add", "path": "/spec/replicas", "value": "many"}]),
+            " \"\" is invalid: patch: Invalid value: \"{\\\"",
+            "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+    ] {
+        let request = Request::patch(format!("{deployments}/d")).header("content-type", media_type);
+        let request = request.body(Full::<Bytes>::from(patch.to_string())).unwrap();
+        let (parts, body) = cluster.service().oneshot(request).await.unwrap().into_parts();
+        let answer: Value = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
+        assert_eq!(parts.status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}");
+        let message = answer["message"].as_str().unwrap();
+        assert!(message.starts_with(begin) && message.ends_with(end), "{message}");
+        let details = answer["details"].as_object().unwrap();
+        assert_eq!((details.len(), &details["causes"][0]["field"]), (1, &json!("patch")), "{answer}");
+    }
+}
+
+/// D-113, D-163: as the real server describes it.
+#[tokio::test(start_paused = true)]
+async fn a_token_of_a_service_account_tells_the_account_and_itself() {
+    let cluster = DevCluster::builder().rbac().start().await.unwrap();
+    let account = cluster.get(&format!("{NAMESPACE}/serviceaccounts/default")).await.unwrap();
+    let path = format!("{NAMESPACE}/serviceaccounts/default/token");
+    let answer = cluster.create(&path, &json!({"spec": {}})).await.unwrap();
+    let review = json!({"spec": {"token": answer["status"]["token"]}});
+    let path = "/apis/authentication.k8s.io/v1/tokenreviews";
+    let user = &cluster.create(path, &review).await.unwrap()["status"]["user"];
+    assert_eq!(user["uid"], account["metadata"]["uid"]);
+    let groups = json!(["system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"]);
+    assert_eq!(user["groups"], groups);
+    let id = user["extra"]["authentication.kubernetes.io/credential-id"][0].as_str().unwrap();
+    assert!(id.starts_with("JTI="), "{id}");
 }

@@ -19,26 +19,33 @@ use rbac::Attributes;
 /// The token of the administrator: it stands in kubeconfigs.
 pub(crate) const ADMIN_TOKEN: &str = "dev-cluster";
 
+/// What tells which token it was.
+const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
+
 /// The tokens that were given to service accounts.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens(Mutex<HashMap<String, Token>>);
 
+/// A token of a service account.
 #[derive(Clone, Debug)]
-struct Token {
-    user: String,
-    expires: jiff::Timestamp,
+pub(crate) struct Token {
+    pub(crate) user: String,
+    /// Of the account.
+    pub(crate) uid: String,
+    /// Of the token.
+    pub(crate) id: String,
+    pub(crate) expires: jiff::Timestamp,
 }
 
 impl Tokens {
-    /// Notes a token of a user.
-    pub(crate) fn note(&self, token: &str, user: &str, expires: jiff::Timestamp) {
-        let known = Token { user: user.to_owned(), expires };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(token.to_owned(), known);
+    /// Notes a token, by its text.
+    pub(crate) fn note(&self, text: &str, token: Token) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned(), token);
     }
 
-    fn user(&self, token: &str, now: jiff::Timestamp) -> Option<String> {
+    fn get(&self, text: &str, now: jiff::Timestamp) -> Option<Token> {
         let tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.get(token).filter(|token| now < token.expires).map(|token| token.user.clone())
+        tokens.get(text).filter(|token| now < token.expires).cloned()
     }
 }
 
@@ -79,13 +86,12 @@ pub(crate) fn user_of(shared: &Shared, token: &str) -> Option<User> {
     if token == ADMIN_TOKEN {
         return Some(User::default());
     }
-    let name = shared.tokens.user(token, shared.clock.now())?;
-    let mut user = named(&name, "system:authenticated");
-    user.groups.push("system:serviceaccounts".to_owned());
-    if let Some(namespace) = name.split(':').nth(2) {
-        user.groups.push(format!("system:serviceaccounts:{namespace}"));
-    }
-    Some(user)
+    let Token { user: name, uid, id, .. } = shared.tokens.get(token, shared.clock.now())?;
+    let mut groups = vec!["system:serviceaccounts".to_owned()];
+    groups.extend(name.split(':').nth(2).map(|namespace| format!("system:serviceaccounts:{namespace}")));
+    groups.push("system:authenticated".to_owned());
+    let extra = vec![(CREDENTIAL_ID.to_owned(), vec![format!("JTI={id}")])];
+    Some(User { name, groups, uid, extra })
 }
 
 fn named(name: &str, group: &str) -> User {

@@ -26,6 +26,7 @@ pub(crate) mod defaults;
 #[cfg(test)]
 mod differential;
 pub(crate) mod fieldset;
+pub(crate) mod go;
 mod json;
 pub(crate) mod json_patch;
 pub(crate) mod merge_patch;

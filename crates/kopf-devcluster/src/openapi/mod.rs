@@ -31,7 +31,7 @@ pub(crate) fn v3(shared: &Shared, request: &Request, path: Option<&str>) -> Resu
     let etag = etag(&body);
     let hash = etag.trim_matches('"').to_owned();
     if request.query.text("hash").is_some_and(|asked| asked != hash) {
-        let reply = Reply::text(StatusCode::MOVED_PERMANENTLY, "");
+        let reply = Reply::new(StatusCode::MOVED_PERMANENTLY, "application/json", Body::empty());
         return Ok(reply.with_header(header::LOCATION, &format!("/openapi/v3/{path}?hash={hash}")));
     }
     let reply =

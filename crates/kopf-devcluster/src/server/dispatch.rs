@@ -332,11 +332,24 @@ async fn subresource(
         ("token", "create") => token(&target, request, object_name),
         ("eviction", "create") => evict(&target, request, object_name).await,
         ("binding", "create") => bind(&target, request, object_name).await,
-        // Logs, shells and the like: of what is there.
-        _ => Err(match shared.store.get(&served.resource.store, &target.key(object_name)) {
-            Some(_) => ApiError::not_implemented(&format!("{}/{name}", served.resource.plural)),
-            None => read::not_found(served, object_name),
-        }),
+        _ => connect(&target, object_name),
+    }
+}
+
+/// Logs, shells and the like: of what is there, and runs. A Pod that has no node yet has none of them on a real
+/// server either (D-115).
+fn connect(target: &Target<'_>, name: &str) -> Result<Reply, ApiError> {
+    let (resource, subresource) = (&target.served.resource, target.subresource.unwrap_or_default());
+    let object = target.shared.store.get(&resource.store, &target.key(name));
+    let object = object.ok_or_else(|| read::not_found(target.served, name))?;
+    let is_waiting =
+        resource.kind == "Pod" && object.value["spec"]["nodeName"].as_str().is_none_or(str::is_empty);
+    match subresource {
+        "log" if is_waiting => Ok(Reply::new(StatusCode::NO_CONTENT, "", Body::empty())),
+        "attach" | "exec" | "portforward" if is_waiting => {
+            Err(ApiError::bad_request(format!("pod {name} does not have a host assigned")))
+        }
+        _ => Err(ApiError::not_implemented(&format!("{}/{subresource}", resource.plural))),
     }
 }
 

@@ -43,9 +43,12 @@ pub(crate) fn validate_create(group: &str, kind: &str, object: &Value) -> Vec<Ca
 
 /// What is wrong with a changed object: the rules of a new one, and what may not change.
 pub(crate) fn validate_update(group: &str, kind: &str, object: &Value, old: &Value) -> Vec<Cause> {
-    let mut causes = changes::validate(group, kind, object, old);
-    causes.extend(validate_create(group, kind, object));
-    causes
+    let (changed, new) = (changes::validate(group, kind, object, old), validate_create(group, kind, object));
+    // In the order of the real server.
+    match group {
+        "apps" | "batch" | "rbac.authorization.k8s.io" => [new, changed].concat(),
+        _ => [changed, new].concat(),
+    }
 }
 
 fn text<'a>(object: &'a Value, name: &str) -> &'a str {

@@ -5,13 +5,13 @@ use serde_json::Value;
 use super::create::Owned;
 use super::prepare::{meta_text, metadata};
 use super::update::{change, check_name};
-use super::validate::{Checked, check_type, decoded};
+use super::validate::{Checked, check_type, decoded_or};
 use super::{Target, Written, apply};
 use crate::machinery::cause::Cause;
-use crate::machinery::{json_patch, merge_patch, strategic};
+use crate::machinery::{go, json_patch, merge_patch, strategic};
 use crate::server::decode::{Decoded, json};
-use crate::server::{Request, negotiation};
-use crate::status::ApiError;
+use crate::server::{Request, encode, negotiation};
+use crate::status::{ApiError, Subject};
 
 const JSON_PATCH: &str = "application/json-patch+json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -45,7 +45,8 @@ pub(crate) async fn patch(target: &Target<'_>, request: &Request, name: &str) ->
             return Err(ApiError::patch_not_applicable());
         }
         let duplicates = duplicates.clone();
-        let Checked { mut value, warnings } = decoded(target, Decoded { value, duplicates })?;
+        let unfit = |value: &Value, why: &str| unfit(target, kind, &document, value, why);
+        let Checked { mut value, warnings } = decoded_or(target, Decoded { value, duplicates }, unfit)?;
         check_type(target, &value)?;
         check_name(target, name, &value)?;
         check_uid(target, name, current, &mut value)?;
@@ -55,6 +56,18 @@ pub(crate) async fn patch(target: &Target<'_>, request: &Request, name: &str) ->
         Ok(Checked { value, warnings })
     })
     .await
+}
+
+/// A patch that makes an object of a built-in type unfit for it is what is invalid, not the object (D-153).
+fn unfit(target: &Target<'_>, kind: Kind, document: &Value, patched: &Value, why: &str) -> ApiError {
+    let cause = match kind {
+        Kind::Strategic => Cause::invalid("patch", &go::printed(document).into(), &go::conversion_error(why)),
+        Kind::Json | Kind::Merge => {
+            let text = encode::to_bytes(target.served.version().view, patched);
+            Cause::invalid("patch", &String::from_utf8_lossy(&text).into(), why)
+        }
+    };
+    ApiError::invalid(Subject { group: "", what: "", name: "" }, &[cause])
 }
 
 /// A patch cannot change the uid: one with the uid of a namesake that was there before is refused, as a change of an

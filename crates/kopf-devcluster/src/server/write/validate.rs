@@ -20,8 +20,17 @@ pub(crate) struct Checked {
 
 /// Takes out what the type does not have, and refuses it or warns of it as asked (D-131).
 pub(crate) fn decoded(target: &Target<'_>, body: Decoded) -> Result<Checked, ApiError> {
+    decoded_or(target, body, |_, why| cannot_be_handled(target.served, why))
+}
+
+/// The same, with an error of one's own for a built-in type that the object does not fit.
+pub(crate) fn decoded_or(
+    target: &Target<'_>,
+    body: Decoded,
+    unfit: impl FnOnce(&Value, &str) -> ApiError,
+) -> Result<Checked, ApiError> {
     let Decoded { mut value, duplicates } = body;
-    let unknown = unknown_fields(target.served, &mut value)?;
+    let unknown = unknown_fields(target.served, &mut value, unfit)?;
     let problems: Vec<String> = duplicates
         .into_iter()
         .map(|path| format!("duplicate field \"{path}\""))
@@ -43,7 +52,11 @@ pub(crate) fn cannot_be_handled(served: &Served, why: &str) -> ApiError {
 }
 
 /// Removes the fields that the type does not have; gives their paths, sorted.
-fn unknown_fields(served: &Served, value: &mut Value) -> Result<Vec<String>, ApiError> {
+fn unknown_fields(
+    served: &Served,
+    value: &mut Value,
+    unfit: impl FnOnce(&Value, &str) -> ApiError,
+) -> Result<Vec<String>, ApiError> {
     let unknown = match &served.version().definition {
         Some(_) if is_other_version(served, value) => return Ok(fields_beside_metadata(value)),
         Some(definition) => definition.decode(value).map_err(|cause| {
@@ -54,7 +67,7 @@ fn unknown_fields(served: &Served, value: &mut Value) -> Result<Vec<String>, Api
             };
             ApiError::invalid(subject, &[cause])
         }),
-        None => crate::types::fields::decode(served, value).map_err(|why| cannot_be_handled(served, &why)),
+        None => crate::types::fields::decode(served, value).map_err(|why| unfit(value, &why)),
     };
     let mut unknown = unknown?;
     unknown.sort();
