@@ -61,7 +61,7 @@ def flows() -> list[Flow]:
 
 
 def known_differences(flow: Flow) -> set[str]:
-    """The steps that print something else on a dev cluster, as the documentation lists them."""
+    """The steps that print something else on a dev cluster, as the documentation lists them; `*` is any text."""
     rows = [line.strip("| ").split(" | ") for line in DIFFERENCES.read_text().splitlines() if line.startswith("| `")]
     return {
         step.replace(r"\|", "|")
