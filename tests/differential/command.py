@@ -19,11 +19,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
 
 import tools  # noqa: E402
-from judge import Judge, Verdict, report  # noqa: E402
 from player import Player, PlayError, Side  # noqa: E402
 from scenarios import make_batch, make_relay  # noqa: E402
 from shrinking import shrink  # noqa: E402
 from takeover import Relay, violations  # noqa: E402
+from verdicts import Judge, Verdict, report  # noqa: E402
 
 Json = Any
 SIZE = 10

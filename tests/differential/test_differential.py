@@ -5,8 +5,8 @@ import sys
 
 import pytest
 from explained import STATEMENTS
-from judge import Judge, report
 from scenarios import make_batch
+from verdicts import Judge, report
 
 DIFFERENCES = pathlib.Path(__file__).resolve().parents[2] / "docs" / "differences.md"
 SIZE = 10
