@@ -15,7 +15,7 @@ use kopf_core::{
     outcome::Outcome,
     reason::EventType,
 };
-use kopf_devcluster::{After, Answer, Cut, DevCluster, Matcher};
+use kopf_devcluster::{After, Answer, Cut, DevCluster, Fault, Matcher};
 use kopf_engine::{RunError, client::Connection};
 use kube::client::Body;
 use serde_json::json;
@@ -79,6 +79,26 @@ async fn a_watch_continues_after_a_cut_without_losing_or_repeating() {
         assert_eq!(list_count(&running.requests), 1, "{cut:?}");
         running.stop().await.unwrap();
     }
+}
+
+/// W-WAT-010, DEC-1: a server that continues from too early a version shows the past again; it is past.
+#[tokio::test(start_paused = true)]
+async fn what_a_watch_shows_again_is_not_processed_again() {
+    let cluster = cluster().await;
+    let running = observer().run(&cluster);
+    running.script.line("Starting the watch-stream").await;
+    watching(&cluster).await;
+    for name in ["a", "b", "c"] {
+        cluster.create(EXAMPLES, &example(name)).await.unwrap();
+    }
+    running.script.calls("event", 3).await;
+    let repeating = cluster.faults().plan(Fault::repeat_events(3).on(watches()));
+    cluster.faults().cut_watches(&watches(), Cut::Clean);
+    cluster.create(EXAMPLES, &example("d")).await.unwrap();
+    let seen = running.script.calls("event", 4).await;
+    assert_eq!(seen.iter().map(|seen| seen.object.as_str()).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+    assert_eq!(cluster.faults().happened(repeating), 1);
+    running.stop().await.unwrap();
 }
 
 /// A server that is busy closes watches and refuses new ones: it is asked to continue, not to list again.

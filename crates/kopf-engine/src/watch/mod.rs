@@ -1,6 +1,7 @@
 //! Listing and watching (wire section 5.1).
 //!
 //! - `requests`: what is asked. `lines`, `items`, `decode`: taking answers apart while they arrive.
+//! - `shown`: what need not be told again.
 //! - `stream`: the loop. It knows nothing of objects; what happens goes to a consumer.
 
 mod backoff;
@@ -8,6 +9,7 @@ mod decode;
 mod items;
 mod lines;
 mod requests;
+mod shown;
 mod stream;
 
 pub(crate) use decode::Extent;

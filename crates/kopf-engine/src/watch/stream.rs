@@ -19,6 +19,7 @@ use super::{
     items::{Items, ListMeta},
     lines::Lines,
     requests::{self, Place},
+    shown::Shown,
 };
 use crate::{
     client::{ApiClient, ApiError, payload},
@@ -95,6 +96,8 @@ struct Round {
     progressed: bool,
     /// Watches that were refused in a row.
     refused: u32,
+    /// What the watches have shown.
+    shown: Shown,
 }
 
 impl Stream {
@@ -264,6 +267,9 @@ impl Stream {
             Err(error) => return Err(Failure::Retry(format!("a line of the watch is no event: {error}"))),
         };
         match (frame.kind.as_str(), EventType::parse(&frame.kind)) {
+            (_, Some(event_type)) if !round.shown.is_new(event_type, &frame.object) => {
+                round.progressed = true
+            }
             (_, Some(event_type)) => {
                 round.see(&frame.object);
                 let event_type = Some(event_type).filter(|_| !round.initial);
