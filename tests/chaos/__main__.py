@@ -75,10 +75,9 @@ def play(door: str, fault: str, seed: int, steps: int) -> Outcome:
         outcome, folder = play_mixture(door, seed, steps=steps)
     else:
         outcome, folder = play_alone(door, fault, seed, rounds=1 if fault == SILENT else 3)
-    print(
-        f"{fault}, {door}, seed {seed}: {len(outcome.problems)} problems, {time.monotonic() - started:.0f} s",
-        flush=True,
-    )
+    overcome = ", ".join(f"{seconds:.2f}" for seconds in outcome.recoveries)
+    told = f"{len(outcome.problems)} problems, {time.monotonic() - started:.0f} s"
+    print(f"{fault}, {door}, seed {seed}: {told}" + (f"; overcome in {overcome} s" if overcome else ""), flush=True)
     for problem in outcome.problems:
         print(f"    {problem}")
     if outcome.problems and door != "upstream":
