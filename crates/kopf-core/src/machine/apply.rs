@@ -92,7 +92,10 @@ impl Machine {
                 return self.throttle(error, write.again(part), turn);
             }
             Answer::Rejected { status: UNPROCESSABLE, .. } if is_json && !self.is_refused_again(&write) => {
-                self.debug(Line::PatchConflict { remaining: write.cycle.patch.transforms.len() });
+                // The one for the finalizer, too.
+                let remaining =
+                    write.cycle.patch.transforms.len() + usize::from(write.cycle.finalizer.is_some());
+                self.debug(Line::PatchConflict { remaining });
                 write.parts.clear();
                 write.is_left_over = true;
             }

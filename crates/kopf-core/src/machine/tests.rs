@@ -876,7 +876,8 @@ fn a_handled_deletion_is_only_released_again() {
     let mut bench = Bench::new(&[("d", Trigger::Delete { optional: false })]);
     let outputs = bench.event(&leaving("101"));
     let outputs = bench.finish(&outputs, Outcome::Succeeded(None));
-    bench.answer(&outputs, rejected(422));
+    let told = bench.answer(&outputs, rejected(422)).lines().join("\n");
+    assert!(told.ends_with("Remaining: 1 functions"), "W-PAT-008: {told}");
     let outputs = bench.event(&leaving("102"));
     assert_eq!(outputs.calls().count(), 0);
     assert_eq!(outputs.body()[0]["value"], "102");
