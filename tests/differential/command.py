@@ -10,6 +10,7 @@ import collections
 import concurrent.futures
 import json
 import pathlib
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ SIZE = 10
 
 
 def main() -> int:
+    # What was started is stopped also then.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=100)

@@ -46,6 +46,9 @@ class Departure:
     covers: Callable[[Case, str], bool]
     """Whether all that differs of this object is because of it."""
 
+    what: Sequence[str] = ("objects", "calls", "lines", "writes")
+    """What may differ."""
+
 
 def without_false_alarms(course: Course) -> Course:
     """W-PAT-021: upstream warns of removals that were fulfilled."""
@@ -166,6 +169,11 @@ def has_marked_only(case: Case, name: str) -> bool:
     return any(line.endswith("patching the resource with: {}") for line in case.upstream.lines.get(name, []))
 
 
+def has_met_newer_changes(case: Case, name: str) -> bool:
+    """DEC-7: upstream waits for some event after functions have met a newer version; ours applies them again by itself."""
+    return any("Could not apply the patch in full" in line for line in case.upstream.lines.get(name, []))
+
+
 def has_given_up_a_parent(case: Case, name: str) -> bool:
     """FIX-16: upstream counts steps with unfinished sub-handlers against the limits of their parent."""
     parents = [handler["id"] for handler in case.scenario["handlers"] if handler.get("subs")]
@@ -192,6 +200,7 @@ DEPARTURES: Sequence[Departure] = (
     Departure("FIX-4", has_filtered_before_creation),
     Departure("FIX-16", has_given_up_a_parent),
     Departure("W-KEY-021", has_marked_only),
+    Departure("DEC-7", has_met_newer_changes, what=("lines", "writes")),
 )
 
 STATEMENTS = [*(form.statement for form in FORMS), *(departure.statement for departure in DEPARTURES)]
@@ -210,7 +219,8 @@ def unexplained(case: Case, differences: Sequence[Difference]) -> tuple[list[Dif
     for difference in differences:
         name = difference.object.partition(" ")[0]
         lives = [name] if "#" in name else [life for life in case.upstream.lines if life.startswith(f"{name}#")]
-        found = next((one for one in DEPARTURES if any(one.covers(case, life) for life in lives)), None)
+        possible = (one for one in DEPARTURES if difference.what in one.what)
+        found = next((one for one in possible if any(one.covers(case, life) for life in lives)), None)
         if found is None:
             left.append(difference)
         else:

@@ -15,10 +15,11 @@ ONE_SIDED = ("cycle-configuration", "/kopf-managed")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SECONDS = re.compile(r"\d+\.\d+(?=( \(capped \d+\))? seconds)")
+_REMAINING = re.compile(r"Remaining: .*$")
 _RUNTIME = re.compile(r"after \d+:\d\d:\d\d(\.\d+)?")
 # Texts that end with a value of Python: a body, a diff, a patch.
 _WITH_VALUE = re.compile(
-    r"^(.*(?: is in progress| diff|patching the resource with|patching the status with|with inconsistencies|Remaining): )(.*)$"
+    r"^(.*(?: is in progress| diff|patching the resource with|patching the status with|with inconsistencies): )(.*)$"
 )
 
 
@@ -63,7 +64,7 @@ def _is_of_progress(key: str, value: str) -> bool:
 
 def masked_text(text: str) -> str:
     """A line of the log: with values in it sorted, for neither the order of keys nor that of a diff is promised."""
-    text = _SECONDS.sub("<seconds>", text)
+    text = _REMAINING.sub("Remaining: <functions>", _SECONDS.sub("<seconds>", text))
     if found := _WITH_VALUE.match(text):
         head, value = found.groups()
         parsed = _parsed(value)
