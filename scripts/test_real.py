@@ -17,13 +17,16 @@ sys.path.append(str(ROOT / "tests/support"))
 from realkube import RealCluster
 
 PYTEST = (".venv/bin/python", "-m", "pytest")
-CARGO_TEST = ("cargo", "test", "--locked", "--quiet")
+# Of the whole workspace: another selection would have other features, and build all dependencies anew.
+CARGO_TEST = ("cargo", "test", "--workspace", "--locked", "--quiet")
 # All get the kubeconfig of one cluster, and the program to start others.
 PARTS: list[tuple[str, tuple[str, ...]]] = [
     ("end-to-end tests in Python", (*PYTEST, "tests/python", "-m", "e2e")),
+    ("end-to-end tests in Rust", (*CARGO_TEST, "--test", "e2e")),
+    ("kills of kube-apiserver and etcd", (*PYTEST, "tests/real")),
     (
         "scenarios in lock step with the dev cluster",
-        (*CARGO_TEST, "-p", "kopf-devcluster", "--test", "scenarios", "--", "--ignored"),
+        (*CARGO_TEST, "--test", "scenarios", "--", "--ignored"),
     ),
     ("what clients print", (*PYTEST, "tests/clients")),
 ]

@@ -80,6 +80,19 @@ class Cluster:
         self._process.terminate()
         self._process.wait(PATIENCE)
 
+    @property
+    def env(self) -> dict[str, str]:
+        """What an operator and its handlers are told."""
+        return {"KUBECONFIG": str(self.kubeconfig), "CHAOS_URL": self.client("").url}
+
+    def history(self) -> History:
+        """The judge's view of the objects, from now on."""
+        return History(self.client("chaos-judge"), EXAMPLES)
+
+    def calm(self) -> None:
+        """Takes all faults back that are still to happen."""
+        self.client("chaos-judge").request("DELETE", "/_dev/faults")
+
     def _is_ready(self) -> bool:
         # The file is there before its text is.
         with contextlib.suppress(OSError, LookupError):
@@ -112,9 +125,8 @@ class Operator:
             self._command.append(str(FOLDER / "handlers.py"))
         self._env = {
             **{key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")},
-            "KUBECONFIG": str(cluster.kubeconfig),
+            **cluster.env,
             "CHAOS_JOURNAL": str(journal.path),
-            "CHAOS_URL": cluster.client("").url,
         } | ({} if inactivity is None else {"CHAOS_INACTIVITY": str(inactivity)})
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -302,10 +314,17 @@ class Course:
         seed: Of everything that is left to chance.
         inactivity: As for `Operator`.
         folder: For logs and the journal; by default a temporary one, which is removed if all is well.
+        cluster: By default a dev cluster of the course's own.
     """
 
     def __init__(
-        self, door: str, seed: int, *, inactivity: float | None = None, folder: pathlib.Path | None = None
+        self,
+        door: str,
+        seed: int,
+        *,
+        inactivity: float | None = None,
+        folder: pathlib.Path | None = None,
+        cluster: Any = None,
     ) -> None:
         self.door = door
         self.chance = random.Random(seed)
@@ -313,19 +332,20 @@ class Course:
         self.is_measured = False
         self.patience = SHORT_PATIENCE if door == "upstream" else PATIENCE
         self._inactivity = inactivity
+        self._given = cluster
         self._folder = folder or pathlib.Path(tempfile.mkdtemp(prefix=f"chaos-{door}-{seed}-"))
         self._exit = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         with self._exit:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self.cluster = self._exit.enter_context(Cluster(self._folder))
+            self.cluster: Cluster = self._exit.enter_context(self._given or Cluster(self._folder))
             self.journal = Journal(self._folder / "journal")
             log = self._exit.enter_context((self._folder / "operator.log").open("w"))
             self.operator = Operator(self.door, self.cluster, self.journal, log, self._inactivity)
             self._exit.callback(self.operator.kill)
             self.judge = self.cluster.client("chaos-judge")
-            self.history = self._exit.enter_context(History(self.judge, EXAMPLES))
+            self.history = self._exit.enter_context(self.cluster.history())
             self.writer = Writer(self.cluster.client("chaos-writer"), self.chance)
             self.operator.start()
             self._exit = self._exit.pop_all()
@@ -406,7 +426,7 @@ class Course:
 
     def conclude(self) -> Outcome:
         """After the last fault: lets all come to rest, starts the operator once more, and judges."""
-        self.control("DELETE", "faults")
+        self.cluster.calm()
         problems = []
         if not self.come_to_rest():
             problems.append(Problem("stuck", f"it does not come to rest: {unsettled(self.history)}"))

@@ -9,6 +9,7 @@ Nothing here knows whether the cluster is a dev cluster or a real one.
 """
 
 import dataclasses
+import http.client
 import json
 import math
 import pathlib
@@ -223,7 +224,7 @@ class History:
             except ForgottenError:
                 self.gaps += 1
                 self.since = self._relist()
-            except (OSError, ValueError):
+            except (OSError, ValueError, http.client.HTTPException):
                 # A server that restarts, a line that was cut: from the last known version again.
                 time.sleep(0.05)
 

@@ -77,6 +77,11 @@ class RealCluster:
         return f"https://127.0.0.1:{self._ports['apiserver']}"
 
     @property
+    def store_url(self) -> str:
+        """Where etcd listens, without TLS."""
+        return f"http://127.0.0.1:{self._ports['etcd']}"
+
+    @property
     def token(self) -> str:
         """The bearer token of an administrator, in the group `system:masters`."""
         return TOKEN
@@ -109,7 +114,7 @@ class RealCluster:
             )
         match component:
             case "etcd":
-                self._until(component, lambda: _answers(f"http://127.0.0.1:{self._ports['etcd']}/health"))
+                self._until(component, lambda: _answers(f"{self.store_url}/health"))
             case "apiserver":
                 self._until(component, lambda: self.get("/readyz") is not None)
             case _:
@@ -169,7 +174,7 @@ class RealCluster:
         self.kubeconfig.chmod(0o600)
 
     def _flags(self, component: str) -> Sequence[str]:
-        client = f"http://127.0.0.1:{self._ports['etcd']}"
+        client = self.store_url
         peer = f"http://127.0.0.1:{self._ports['peers']}"
         match component:
             case "etcd":
