@@ -4,9 +4,9 @@ import contextlib
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from kopf import _native
 from kopf._faults import Clock, Faults, control
@@ -90,6 +90,53 @@ class DevCluster:
     def clock(self) -> Clock:
         """The server's time."""
         return self._clock
+
+    def restart(
+        self,
+        *,
+        how: Literal["hard", "clean"] = "hard",
+        lose_changes: int | None = None,
+        lose_seconds: float | None = None,
+        forget: bool = False,
+        refuse: float = 0,
+        renew: Literal["certificate", "authority"] | None = None,
+        version: str | None = None,
+        unserve: Sequence[str] = (),
+        serve: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """Lets the server go down and come back. When this returns, it is down if `refuse` is said, else up again.
+
+        Args:
+            how: All connections are reset (`hard`), or end in order (`clean`).
+            lose_changes: So many of the newest changes never happened: the server had not stored them yet.
+            lose_seconds: The changes since then never happened. Only one of the two may be said.
+            forget: Nothing that was before can be watched: who goes on from there is told 410.
+            refuse: For how many seconds connections are refused, in real time.
+            renew: Gives the server a new certificate, or a new authority as well. With the latter the kubeconfig is
+                written anew, and clients that do not read it again do not trust the server any more.
+            version: The version of Kubernetes that is claimed from now on, such as `v1.38.0`.
+            unserve: Built-in groups (`batch`) or resources (`cronjobs.batch`) that are served no more.
+            serve: More resources: `group`, `version`, `plural`, `kind` and `namespaced` of each.
+
+        Raises:
+            ValueError: If something of this is unknown; nothing was done then.
+        """
+        lose = {
+            name: value for name, value in (("changes", lose_changes), ("seconds", lose_seconds)) if value is not None
+        }
+        body = {
+            "how": how,
+            "lose": lose or None,
+            "forget": forget,
+            "refuse": refuse,
+            "renew": renew,
+            "version": version,
+            "unserve": list(unserve),
+            "serve": [dict(resource) for resource in serve],
+        }
+        control(self._native, "POST", "restart", body)
+        if renew == "authority":
+            self.kubeconfig.write_text(self._native.kubeconfig)
 
     def requests(self) -> list[dict[str, Any]]:
         """What was asked of the cluster, oldest first, if it was made with `control=True`.

@@ -130,6 +130,31 @@ def test_the_clock_stands_and_is_moved(cluster: DevCluster) -> None:
     assert not cluster.clock.is_frozen
 
 
+def test_a_restart_resets_connections_and_loses_what_was_not_stored(cluster: DevCluster) -> None:
+    """D-228."""
+    with urllib.request.urlopen(cluster.url + WATCH, timeout=60) as watch:
+        watch.readline()
+        request(cluster, "PATCH", f"{CONFIGS}/a", {"data": {"k": "1"}})
+        watch.readline()
+        cluster.restart(lose_changes=1, version="v1.99.0")
+        with pytest.raises(ConnectionError):
+            watch.read()
+    assert get(cluster) == "0"
+    assert request(cluster, "GET", "/version")["gitVersion"] == "v1.99.0"
+
+
+def test_a_new_authority_stands_in_the_kubeconfig() -> None:
+    """D-228."""
+    with DevCluster(tls=True) as cluster:
+        before = cluster.kubeconfig.read_text()
+        cluster.restart(renew="certificate")
+        assert cluster.kubeconfig.read_text() == before
+        cluster.restart(renew="authority", unserve=["batch"])
+        assert cluster.kubeconfig.read_text() != before
+        with pytest.raises(ValueError, match="is no group and no resource that is served"):
+            cluster.restart(unserve=["batch"])
+
+
 def test_chance_repeats_with_the_seed() -> None:
     """D-220, D-229."""
     runs = []

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::{Method, header};
 use http_body_util::{BodyExt as _, Full};
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
@@ -19,6 +20,7 @@ use crate::listener::{ListenError, ListenOptions, Listener};
 use crate::requests::RequestRecord;
 use crate::server::Shared;
 use crate::server::path::{self, Path};
+use crate::server::request::Door;
 use crate::server::service::DevService;
 use crate::server::shared::Options;
 use crate::status::ApiError;
@@ -28,6 +30,8 @@ use crate::types::{BuiltIn, Registry, builtin};
 
 /// The version that is claimed if none is said: that of the type data.
 const VERSION: &str = "v1.37.2";
+/// When the time of deterministic clusters begins: 2026-01-01T00:00:00Z.
+const BEGINNING: Timestamp = Timestamp::constant(1_767_225_600, 0);
 /// How many requests are remembered for the control endpoint.
 const CONTROL_REQUESTS: usize = 10_000;
 /// The field manager of objects that come from manifests.
@@ -78,6 +82,7 @@ impl Default for Builder {
             establishing_delay: Duration::ZERO,
             namespace_contents: true,
             garbage_collection: true,
+            event_ttl: Duration::from_secs(3600),
             streaming_lists: true,
             recorded_requests: 0,
             rbac: false,
@@ -107,6 +112,14 @@ impl Builder {
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
+    }
+
+    /// Nothing is left to chance and to real time: [`Builder::seed`], and a clock that stands at the beginning of 2026
+    /// until the test moves it (D-229). Used in process on a runtime with one thread, the same requests have the same
+    /// answers and events, byte by byte.
+    #[must_use]
+    pub fn deterministic(self, seed: u64) -> Self {
+        self.seed(seed).clock(Clock::frozen_at(BEGINNING))
     }
 
     /// How often watches that ask for bookmarks get one; by default each minute.
@@ -157,6 +170,13 @@ impl Builder {
     #[must_use]
     pub fn without_garbage_collection(mut self) -> Self {
         self.options.garbage_collection = false;
+        self
+    }
+
+    /// How long Events are kept after their last change; by default an hour.
+    #[must_use]
+    pub fn event_ttl(mut self, time: Duration) -> Self {
+        self.options.event_ttl = time;
         self
     }
 
@@ -300,7 +320,8 @@ impl DevCluster {
     /// The in-process door: a service that clients can be built on, with no socket between.
     #[must_use]
     pub fn service(&self) -> DevService {
-        DevService::new(Arc::clone(&self.shared), self.shared.stop.clone())
+        let door = Door { closing: self.shared.stop.clone(), connection: None };
+        DevService::new(Arc::clone(&self.shared), door)
     }
 
     /// Serves HTTP as well, until the listener or the cluster is dropped.

@@ -65,6 +65,12 @@ pub(crate) async fn handle(
             watches(shared, what, &body()?)?
         }
         ("POST", ["compact"]) => compact(shared, &body()?)?,
+        ("POST", ["restart"]) => {
+            let restart = wire::restart(&body()?)?;
+            let done = crate::restart::restart(shared, restart).await;
+            done.map_err(|error| ApiError::bad_request(error.to_string()))?;
+            json!({"resourceVersion": shared.store.revision().to_string(), "version": shared.version()})
+        }
         ("GET", ["clock"]) => clock(&shared.clock),
         ("POST", ["clock"]) => move_clock(&shared.clock, &body()?)?,
         ("GET", ["requests"]) => {
@@ -93,6 +99,7 @@ const PATHS: &[&str] = &[
     "/_dev/watches/stall",
     "/_dev/watches/delay",
     "/_dev/compact",
+    "/_dev/restart",
     "/_dev/clock",
     "/_dev/requests",
 ];

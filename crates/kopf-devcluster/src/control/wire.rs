@@ -5,8 +5,10 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::fields::Fields;
+use crate::cluster::PlainResource;
 use crate::faults::fault::{Times, WatchEffect};
 use crate::faults::{After, Answer, Cut, Effect, Ending, Fault, Interference, Matcher, Told};
+use crate::restart::{Renew, Restart};
 use crate::server::request::Facts;
 use crate::status::ApiError;
 use crate::store::Ago;
@@ -210,6 +212,48 @@ fn interference(fields: &mut Fields) -> Result<Interference, ApiError> {
         return Err(Fields::wrong("delete", &true.into(), "no change beside it"));
     }
     Ok(interference)
+}
+
+/// The restart that an object describes.
+pub(super) fn restart(value: &Value) -> Result<Restart, ApiError> {
+    let mut fields = Fields::of("", value)?;
+    let mut restart = Restart {
+        is_clean: cut(&mut fields, "hard")? == Cut::Clean,
+        forget: fields.flag("forget")?,
+        refuse: fields.duration("refuse")?.unwrap_or_default(),
+        version: fields.text("version")?,
+        unserve: fields.texts("unserve")?,
+        ..Restart::default()
+    };
+    if let Some(value) = fields.take("lose") {
+        let mut lost = Fields::of("lose", &value)?;
+        restart.lose = Some(ago(&mut lost)?);
+        lost.finish()?;
+    }
+    restart.renew = match fields.text("renew")?.as_deref() {
+        None => None,
+        Some("certificate") => Some(Renew::Certificate),
+        Some("authority") => Some(Renew::Authority),
+        Some(other) => return Err(Fields::wrong("renew", &other.into(), "certificate or authority")),
+    };
+    let served = match fields.take("serve") {
+        None => Vec::new(),
+        Some(Value::Array(served)) => served,
+        Some(other) => return Err(Fields::wrong("serve", &other, "a list of resources")),
+    };
+    for (index, value) in served.iter().enumerate() {
+        let mut resource = Fields::of(&format!("serve[{index}]"), value)?;
+        restart.serve.push(PlainResource {
+            group: resource.text("group")?.unwrap_or_default(),
+            version: resource.required("version", Fields::text)?,
+            plural: resource.required("plural", Fields::text)?,
+            kind: resource.required("kind", Fields::text)?,
+            namespaced: resource.flag("namespaced")?,
+        });
+        resource.finish()?;
+    }
+    fields.finish()?;
+    Ok(restart)
 }
 
 /// A fault with its budget and how often it has happened.

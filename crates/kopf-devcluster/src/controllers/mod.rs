@@ -2,14 +2,18 @@
 //!
 //! One task for all, woken by writes and without timers, so that with paused time all is done before time moves on.
 
+mod expiry;
 pub(crate) mod garbage;
 pub(crate) mod namespaces;
+
+pub(crate) use expiry::STORE as EVENTS;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
+use crate::clock::Moment;
 use crate::crd;
 use crate::server::Shared;
 use crate::server::write::prepare::{is_being_deleted, meta_text};
@@ -26,6 +30,8 @@ struct Lists {
     /// Definitions that are being deleted, until they are gone.
     definitions: BTreeSet<String>,
     garbage: VecDeque<garbage::Item>,
+    /// Events, in the order in which they end.
+    events: VecDeque<expiry::Event>,
 }
 
 impl Pending {
@@ -55,6 +61,12 @@ impl Pending {
         }
     }
 
+    /// An Event was written, and ends some time later unless it is written again.
+    pub(crate) fn expire(&self, key: Key, written: &Value, due: Moment) {
+        let resource_version = meta_text(written, "resourceVersion").to_owned();
+        self.lock().events.push_back(expiry::Event { key, resource_version, due });
+    }
+
     /// The object has to be looked at again.
     pub(crate) fn look(&self, place: Place) {
         self.lock().garbage.push_back(garbage::Item::Look(place));
@@ -72,6 +84,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             biased;
             () = shared.stop.cancelled() => return,
             () = shared.work.notified() => {}
+            () = expiry::due(&shared) => {}
         }
         while step(&shared).await {
             if shared.stop.is_cancelled() {
@@ -88,7 +101,7 @@ async fn step(shared: &Arc<Shared>) -> bool {
         let lists = shared.pending.lock();
         (lists.definitions.clone(), lists.namespaces.clone())
     };
-    let mut worked = false;
+    let mut worked = expiry::step(shared).await;
     for name in definitions {
         worked |= crd::controller::finalize(shared, &name).await;
         if shared.store.get(crd::STORE, &Key::new("", name.as_str())).is_none() {

@@ -196,7 +196,7 @@ fn is_true(definition: &Value, kind: &str) -> bool {
 }
 
 /// Serves exactly the definitions that are established.
-fn serve(shared: &Shared) {
+pub(crate) fn serve(shared: &Shared) {
     let mut gone = HashMap::new();
     shared.change_registry(|before| {
         // Read while the registry is held: of two changes at once the later one wins.

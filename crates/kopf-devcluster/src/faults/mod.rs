@@ -18,6 +18,7 @@ use serde_json::Value;
 pub use fault::{After, Answer, Cut, Fault, Interference};
 pub use matcher::Matcher;
 
+use crate::restart::{Restart, RestartError};
 use crate::server::Shared;
 pub(crate) use fault::{Effect, Ending};
 pub(crate) use plan::{State, Told};
@@ -123,6 +124,16 @@ impl Faults {
     /// Forgets all changes up to a resource version, or up to now if that is still to come (D-222).
     pub fn compact_to(&self, resource_version: u64) {
         self.shared.store.compact(resource_version);
+    }
+
+    /// Lets the server go down and come back (D-228). When this returns, it is down if connections are refused for a time,
+    /// else up again.
+    ///
+    /// # Errors
+    ///
+    /// Something is to be served no more that is not served, or no certificate could be made. Nothing was done then.
+    pub async fn restart(&self, restart: Restart) -> Result<(), RestartError> {
+        crate::restart::restart(&self.shared, restart).await
     }
 
     /// How many watches are open.

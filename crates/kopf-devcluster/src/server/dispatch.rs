@@ -35,7 +35,7 @@ pub(crate) async fn dispatch(shared: &Arc<Shared>, request: &Request) -> Result<
             return Err(ApiError::method_not_allowed());
         }
         Path::Root => root(shared, request)?,
-        Path::Version => for_people(request, &discovery::version(&shared.options.version))?,
+        Path::Version => for_people(request, &discovery::version(&shared.version()))?,
         Path::Health(check) => Reply::text(StatusCode::OK, health(check, request.query.flag("verbose")))
             .with_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         Path::CoreVersions => core_versions(shared, request)?,

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::path::{self, ObjectPath, Path};
 use super::query::Query;
+use crate::connection::Connection;
 use crate::machinery::fieldset::managed;
 use crate::store::Ago;
 
@@ -30,6 +31,14 @@ impl Default for User {
     }
 }
 
+/// Through what a request comes in.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    /// Cancelled when it closes.
+    pub(crate) closing: CancellationToken,
+    pub(crate) connection: Option<Connection>,
+}
+
 /// A request to the API.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -45,17 +54,14 @@ pub(crate) struct Request {
     pub(crate) user: User,
     /// How far back a read is to look: a fault.
     pub(crate) stale: Option<Ago>,
+    /// Where it came from, if over the network.
+    pub(crate) connection: Option<Connection>,
     /// Cancelled when the door closes through which the request came.
     pub(crate) closing: CancellationToken,
 }
 
 impl Request {
-    pub(crate) fn new(
-        parts: http::request::Parts,
-        body: Bytes,
-        user: User,
-        closing: CancellationToken,
-    ) -> Self {
+    pub(crate) fn new(parts: http::request::Parts, body: Bytes, user: User, door: &Door) -> Self {
         Self {
             method: parts.method,
             raw_path: parts.uri.path().to_owned(),
@@ -66,7 +72,8 @@ impl Request {
             body,
             user,
             stale: None,
-            closing,
+            connection: door.connection.clone(),
+            closing: door.closing.clone(),
         }
     }
 

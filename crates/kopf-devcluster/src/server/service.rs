@@ -9,12 +9,12 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use tokio_util::sync::CancellationToken;
 
 use super::body::{Body, CutOff};
 use super::decode::BODY_LIMIT;
 use super::negotiation::Encoding;
 use super::reply::Reply;
+use super::request::Door;
 use super::{Request, Shared, dispatch, interfere};
 use crate::access;
 use crate::control;
@@ -29,13 +29,12 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Clone, Debug)]
 pub struct DevService {
     shared: Arc<Shared>,
-    /// Ends watches opened here.
-    closing: CancellationToken,
+    door: Door,
 }
 
 impl DevService {
-    pub(crate) fn new(shared: Arc<Shared>, closing: CancellationToken) -> Self {
-        Self { shared, closing }
+    pub(crate) fn new(shared: Arc<Shared>, door: Door) -> Self {
+        Self { shared, door }
     }
 
     /// Answers one request.
@@ -56,7 +55,7 @@ impl DevService {
         let user = access::authenticate(&self.shared, &parts.headers);
         let reply = match (user, read_body(body).await) {
             (Ok(user), Ok(body)) => {
-                let request = Request::new(parts, body, user, self.closing.clone());
+                let request = Request::new(parts, body, user, &self.door);
                 // No fault happens to those who make them.
                 match control::path(&request.raw_path).filter(|_| self.shared.options.control) {
                     Some(path) => self.control(&request, path).await,
@@ -81,9 +80,9 @@ impl DevService {
                 Effect::Stale(ago) => request.stale = Some(ago),
                 Effect::Lose(cut) => lost = Some(cut),
                 Effect::Answer(answer) => planned = Some(answer.to_reply()),
-                Effect::Drop(_) => return Err(CutOff),
+                Effect::Drop(cut) => return Err(self.break_off(cut)),
                 Effect::Hang => {
-                    self.closing.cancelled().await;
+                    self.ended().await;
                     return Err(CutOff);
                 }
                 Effect::Watch(_) => {}
@@ -103,7 +102,7 @@ impl DevService {
         );
         let reply = match lost {
             None => reply,
-            Some(Cut::Clean | Cut::Hard) => return Err(CutOff),
+            Some(cut @ (Cut::Clean | Cut::Hard)) => return Err(self.break_off(cut)),
             Some(Cut::HalfLine | Cut::Truncated) => reply.map_body(Body::half),
         };
         if body_delay.is_zero() {
@@ -117,9 +116,25 @@ impl DevService {
     async fn pass(&self, time: Duration) -> Result<(), CutOff> {
         tokio::select! {
             biased;
-            () = self.closing.cancelled() => Err(CutOff),
+            () = self.ended() => Err(CutOff),
             () = self.shared.clock.sleep(time) => Ok(()),
         }
+    }
+
+    /// Until nobody waits for an answer any more, since the server stops or restarts.
+    async fn ended(&self) {
+        tokio::select! {
+            biased;
+            () = self.door.closing.cancelled() => {}
+            () = self.shared.restarted.notified() => {}
+        }
+    }
+
+    fn break_off(&self, cut: Cut) -> CutOff {
+        if let (Some(connection), Cut::Hard) = (&self.door.connection, cut) {
+            connection.reset();
+        }
+        CutOff
     }
 
     async fn control(&self, request: &Request, path: &str) -> Reply {
@@ -131,6 +146,9 @@ impl DevService {
                 request.user.name
             );
             return ApiError::new(403, "Forbidden", why, None).into();
+        }
+        if let Some(connection) = &request.connection {
+            connection.spare();
         }
         match control::handle(&self.shared, &request.method, path, &request.body).await {
             Ok((status, value)) => Reply::value(status, Encoding::Json, &value),

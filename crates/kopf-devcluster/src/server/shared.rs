@@ -11,6 +11,7 @@ use crate::admission;
 use crate::clock::Clock;
 use crate::controllers::Pending;
 use crate::faults;
+use crate::listener::Listeners;
 use crate::random::Random;
 use crate::requests;
 use crate::store::{Key, Object, Retention, Store};
@@ -19,7 +20,7 @@ use crate::types::Registry;
 /// How a cluster behaves; set by [`crate::Builder`].
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
-    /// `gitVersion`, such as `v1.37.2`.
+    /// `gitVersion` in the beginning, such as `v1.37.2`.
     pub(crate) version: String,
     pub(crate) bookmark_period: Duration,
     /// The end of watches that name none; times a random factor between 1 and 2.
@@ -32,6 +33,8 @@ pub(crate) struct Options {
     /// Whether new namespaces get a service account and a root certificate.
     pub(crate) namespace_contents: bool,
     pub(crate) garbage_collection: bool,
+    /// How long Events of core/v1 and events.k8s.io/v1 are kept.
+    pub(crate) event_ttl: Duration,
     /// Whether a list may be asked for as a watch.
     pub(crate) streaming_lists: bool,
     /// How many requests are remembered.
@@ -64,6 +67,12 @@ pub(crate) struct Shared {
     pub(crate) services: admission::Services,
     /// What has been asked.
     pub(crate) requests: requests::Log,
+    /// The doors to the network.
+    pub(crate) listeners: Listeners,
+    /// Wakes requests in process that wait when the server restarts.
+    pub(crate) restarted: Notify,
+    /// `gitVersion`, such as `v1.37.2`.
+    version: RwLock<String>,
     registry: RwLock<Arc<Registry>>,
 }
 
@@ -81,9 +90,21 @@ impl Shared {
             tokens: access::Tokens::default(),
             services: admission::Services::default(),
             requests: requests::Log::new(options.recorded_requests),
+            listeners: Listeners::default(),
+            restarted: Notify::new(),
+            version: RwLock::new(options.version.clone()),
             options,
             registry: RwLock::new(Arc::new(registry)),
         }
+    }
+
+    /// The version that is claimed.
+    pub(crate) fn version(&self) -> String {
+        self.version.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_version(&self, version: String) {
+        *self.version.write().unwrap_or_else(PoisonError::into_inner) = version;
     }
 
     /// What is served at this moment.

@@ -24,6 +24,7 @@ use super::selection::Selection;
 use super::transform::{Include, Table};
 use super::{Request, Shared, encode, negotiation, transform};
 use crate::clock::Moment;
+use crate::connection::Connection;
 use crate::faults::{Cut, Injected, WatchFaults};
 use crate::machinery::cause::Cause;
 use crate::status::ApiError;
@@ -61,7 +62,8 @@ pub(crate) fn watch(
         cursor: shared.store.revision(),
         caught_up: false,
         ended: false,
-        breaks: false,
+        breaks: None,
+        connection: request.connection.clone(),
         stalled: false,
         ends_at: now.after(timeout(request, shared)?),
         bookmark_at: request
@@ -165,7 +167,9 @@ struct Watch {
     /// Nothing is sent until further notice.
     stalled: bool,
     /// The end is not a clean one.
-    breaks: bool,
+    breaks: Option<Cut>,
+    /// What is broken then.
+    connection: Option<Connection>,
     ends_at: Moment,
     bookmark_at: Option<Moment>,
     /// How far behind it is: a fault.
@@ -242,7 +246,8 @@ impl Watch {
                 return Some(Ok(line));
             }
             if self.ended {
-                return std::mem::take(&mut self.breaks).then_some(Err(CutOff));
+                let cut = self.breaks.take()?;
+                return Some(self.break_off(cut).await);
             }
             let has_more = self.pull();
             if !has_more && self.lines.is_empty() && !self.ended {
@@ -252,14 +257,16 @@ impl Watch {
     }
 
     fn suffer(&mut self, injected: Injected) {
-        self.breaks = matches!(injected, Injected::Cut(Cut::Hard | Cut::HalfLine | Cut::Truncated));
         self.line_due = None;
         match injected {
             // As at its timeout: what has happened so far is sent.
             Injected::Cut(Cut::Clean) => while self.pull() {},
-            Injected::Cut(Cut::Hard) => self.lines.clear(),
-            Injected::Cut(Cut::HalfLine | Cut::Truncated) => {
-                self.lines = VecDeque::from([Bytes::from_static(HALF_A_LINE)])
+            Injected::Cut(cut) => {
+                self.lines.clear();
+                if cut == Cut::HalfLine || self.connection.is_none() && cut == Cut::Truncated {
+                    self.lines.push_back(Bytes::from_static(HALF_A_LINE));
+                }
+                self.breaks = Some(cut);
             }
             Injected::LastLine(line) => self.lines = VecDeque::from([line]),
             Injected::Stall => {
@@ -274,6 +281,22 @@ impl Watch {
         self.stalled = false;
         self.ended = true;
         self.faults.event_delay = Duration::ZERO;
+    }
+
+    /// Ends the stream as it must not end.
+    async fn break_off(&mut self, cut: Cut) -> Result<Bytes, CutOff> {
+        // Waiting once lets the connection write out what was sent before.
+        tokio::task::yield_now().await;
+        match (&self.connection, cut) {
+            (Some(connection), Cut::Hard) => connection.reset(),
+            (Some(connection), Cut::Truncated) => {
+                connection.end_after(HALF_A_LINE.len() / 2);
+                self.breaks = Some(Cut::Clean);
+                return Ok(Bytes::from_static(HALF_A_LINE));
+            }
+            _ => {}
+        }
+        Err(CutOff)
     }
 
     /// Whether there is a line that is not to be sent yet.

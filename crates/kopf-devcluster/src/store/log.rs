@@ -143,6 +143,12 @@ impl Log {
         self.compacted.max(self.dropped)
     }
 
+    /// Takes back the changes after `revision`, newest first.
+    pub(super) fn take_back(&mut self, revision: u64) -> Vec<Arc<Change>> {
+        let start = self.changes.partition_point(|change| change.revision <= revision);
+        self.changes.drain(start..).rev().collect()
+    }
+
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &Arc<Change>> {
         self.changes.iter().rev()
     }

@@ -269,6 +269,28 @@ impl Store {
         collection.map_or(revision, |collection| collection.log.before(revision, changes).min(revision))
     }
 
+    /// Takes back the newest changes of all resources, as far as they are known: they never happened. Gives the new
+    /// revision.
+    pub(crate) fn take_back(&self, ago: Ago) -> u64 {
+        let mut state = self.lock();
+        let target = match ago {
+            Ago::Changes(changes) => {
+                state.revision.saturating_sub(u64::try_from(changes).unwrap_or(u64::MAX))
+            }
+            Ago::Time(time) => {
+                let now = self.clock.moment();
+                state
+                    .collections
+                    .values()
+                    .map(|collection| collection.log.revision_at(now, time))
+                    .max()
+                    .unwrap_or(0)
+            }
+        };
+        state.take_back(target);
+        state.revision
+    }
+
     /// Forgets all changes up to `revision`, of all resources.
     pub(crate) fn compact(&self, revision: u64) {
         let mut state = self.lock();
@@ -315,6 +337,37 @@ impl State {
         collection.log.append(Change::new(key, kind, Arc::clone(&object), previous, now), retention);
         collection.changed.send_replace(revision);
         object
+    }
+
+    fn take_back(&mut self, revision: u64) {
+        for collection in self.collections.values_mut() {
+            for change in collection.log.take_back(revision) {
+                match &change.previous {
+                    Some(previous) => {
+                        collection.objects.insert(Arc::clone(&change.key), Arc::clone(previous))
+                    }
+                    None => collection.objects.remove(&change.key),
+                };
+            }
+        }
+        // Further back than the logs reach nothing is lost.
+        let newest = self.collections.values().flat_map(|collection| collection.objects.values());
+        let known = self.collections.values().map(|collection| collection.log.oldest());
+        let oldest = newest.map(|object| object.revision).chain(known).max().unwrap_or(0);
+        self.revision = self.revision.min(revision.max(oldest));
+        let mut dependents: HashMap<String, BTreeSet<Place>> = HashMap::new();
+        for (store, collection) in &self.collections {
+            for (key, object) in &collection.objects {
+                for uid in owners(&object.value) {
+                    dependents
+                        .entry(uid.to_owned())
+                        .or_default()
+                        .insert((Arc::clone(store), (**key).clone()));
+                }
+            }
+            collection.changed.send_replace(self.revision);
+        }
+        self.dependents = dependents;
     }
 
     fn index_owners(&mut self, store: &Arc<str>, key: &Key, kind: ChangeKind, value: &Value) {

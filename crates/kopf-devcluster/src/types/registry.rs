@@ -52,6 +52,20 @@ impl Registry {
         Self { resources, newest_view }
     }
 
+    /// The same resources without some of the built-in ones, and with some more.
+    pub(crate) fn with_built_ins(&self, is_kept: impl Fn(&Resource) -> bool, more: Vec<Resource>) -> Self {
+        let is_kept = |resource: &&Arc<Resource>| resource.custom.is_some() || is_kept(resource);
+        let (custom, mut resources): (Vec<_>, Vec<_>) = self
+            .resources
+            .iter()
+            .filter(is_kept)
+            .map(Arc::clone)
+            .partition(|resource| resource.custom.is_some());
+        resources.extend(more.into_iter().map(Arc::new));
+        resources.extend(custom);
+        Self { resources, newest_view: self.newest_view }
+    }
+
     pub(crate) fn newest_view(&self) -> u64 {
         self.newest_view
     }

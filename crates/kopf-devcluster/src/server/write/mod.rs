@@ -70,6 +70,10 @@ impl Target<'_> {
     fn after_commit(&self, key: &Key, before: Option<&Value>, after: Option<&Value>) {
         let store = &self.served.resource.store;
         self.shared.pending.note(store, key, before, after);
+        if let Some(written) = after.filter(|_| &**store == crate::controllers::EVENTS) {
+            let due = self.shared.clock.moment().after(self.shared.options.event_ttl);
+            self.shared.pending.expire(key.clone(), written, due);
+        }
         if &**store == crate::crd::STORE {
             crate::crd::controller::definition_changed(self.shared, &key.name);
         }
