@@ -24,6 +24,8 @@ class DevCluster:
         control: Serves `/_dev/…` as well, by which other processes put faults into the cluster and move its clock; and
             remembers the requests. `faults` and `clock` of this object work without it.
         seed: Makes uids, generated names and faults with a probability repeatable.
+        deterministic: A seed as well, with one thread and a clock that stands at the beginning of 2026: the same requests, in
+            the same order, get the same answers.
         kubeconfig: The file that is written for clients; by default a temporary one, which is removed in the end.
 
     Example:
@@ -42,9 +44,14 @@ class DevCluster:
         tls: bool = False,
         control: bool = False,
         seed: int | None = None,
+        deterministic: int | None = None,
         kubeconfig: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._native = _native.DevCluster(host=host, port=port, tls=tls, control=control, seed=seed)
+        if seed is not None and deterministic is not None:
+            raise ValueError("Only one of seed and deterministic can be said: deterministic is a seed as well.")
+        self._native = _native.DevCluster(
+            host=host, port=port, tls=tls, control=control, seed=seed, deterministic=deterministic
+        )
         self._faults = Faults(self._native)
         self._clock = Clock(self._native)
         self._path = None if kubeconfig is None else pathlib.Path(kubeconfig)

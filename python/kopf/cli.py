@@ -211,6 +211,12 @@ def _as_arguments(options: dict[str, Any]) -> list[str]:
 @click.option("--tls", is_flag=True, help="Serve HTTPS, with a certificate made for it.")
 @click.option("--control", is_flag=True, help="Serve /_dev/ too, to put faults into the cluster and move its clock.")
 @click.option("--seed", type=click.IntRange(min=0), help="Make uids, generated names and chance repeatable.")
+@click.option(
+    "--deterministic",
+    type=click.IntRange(min=0),
+    metavar="SEED",
+    help="As --seed, with one thread and a clock that stands.",
+)
 @click.option("--kubeconfig", type=click.Path(dir_okay=False), help="Write the kubeconfig to this file.")
 @click.option(
     "--apply",
@@ -227,6 +233,7 @@ def cluster(
     tls: bool,
     control: bool,
     seed: int | None,
+    deterministic: int | None,
     kubeconfig: str | None,
     manifests: tuple[str, ...],
     command: tuple[str, ...],
@@ -237,7 +244,10 @@ def cluster(
     """
     from kopf import _dev  # only this command needs processes and the dev cluster
 
-    ctx.exit(_dev.serve(command, manifests, port=port, tls=tls, control=control, seed=seed, kubeconfig=kubeconfig))
+    if seed is not None and deterministic is not None:
+        raise click.UsageError("Only one of --seed and --deterministic can be said.")
+    options = {"control": control, "seed": seed, "deterministic": deterministic}
+    ctx.exit(_dev.serve(command, manifests, port=port, tls=tls, kubeconfig=kubeconfig, **options))
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -166,6 +168,28 @@ def test_chance_repeats_with_the_seed() -> None:
     assert runs[0] == runs[1] != runs[2]
 
 
+def test_deterministic_clusters_give_the_same_answers_byte_by_byte() -> None:
+    """D-229."""
+    runs = []
+    for seed in (7, 7, 8):
+        answers = []
+        with DevCluster(deterministic=seed) as cluster:
+            cluster.faults.answer(503, probability=0.3, verbs=["create"])
+            for step in range(30):
+                created = {"metadata": {"generateName": "o-"}, "data": {"k": str(step)}}
+                answers.append(status(cluster, "POST", CONFIGS, created))
+                cluster.clock.advance(1)
+            answers.append(request(cluster, "GET", CONFIGS))
+        runs.append(json.dumps(answers))
+    assert runs[0] == runs[1] != runs[2]
+    assert "2026-01-01T00:00:29Z" in runs[0]
+
+
+def test_a_seed_is_said_once() -> None:
+    with pytest.raises(ValueError, match="Only one of seed and deterministic"):
+        DevCluster(seed=1, deterministic=1)
+
+
 @pytest.mark.parametrize(
     ("plan", "words"),
     [
@@ -210,6 +234,27 @@ def test_the_command_serves_the_control_endpoint_with_a_seed() -> None:
     command = [sys.executable, "-m", "kopf", "cluster", "--control", "--seed", "7", "--", sys.executable, "-c", script]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ended.stdout.strip() == "200", ended.stderr
+
+
+def documented(pattern: str) -> list[str]:
+    page = pathlib.Path(__file__).parents[2] / "docs" / "faults.md"
+    found = [text for line in page.read_text().splitlines() if line[0:1] == "|" for text in re.findall(pattern, line)]
+    return [text for text in found if "…" not in text]
+
+
+def test_all_faults_of_the_documentation_are_understood_in_json_and_in_python() -> None:
+    """D-220 to D-228."""
+    plans = documented(r'`(\{"do": .*?\})`')
+    calls = documented(r"`(\.[a-z_]+\([^`|]*\))` \| `(?:\{|curl)")
+    assert plans
+    assert calls
+    with DevCluster(control=True) as cluster:
+        for plan in plans:
+            assert request(cluster, "POST", "/_dev/faults", json.loads(plan))["id"], plan
+        cluster.faults.clear()
+        for call in calls:
+            eval(f"cluster.faults{call}", {"cluster": cluster, "patch": {"a": 1}})
+            cluster.faults.clear()
 
 
 def test_a_late_answer_comes_when_the_clock_is_moved(cluster: DevCluster) -> None:

@@ -32,6 +32,9 @@ pub(crate) struct ClusterArguments {
     /// Tells users apart, as a real cluster does: what the administrator of the kubeconfig may, others may by roles only.
     #[arg(long)]
     rbac: bool,
+    /// As --seed, on one thread, with a clock that stands at the beginning of 2026: the same requests get the same answers.
+    #[arg(long, value_name = "SEED", conflicts_with = "seed")]
+    deterministic: Option<u64>,
     /// Writes the kubeconfig into this file, and leaves it there; by default into a temporary one.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -41,6 +44,13 @@ pub(crate) struct ClusterArguments {
     /// A command to run with KUBECONFIG set: the cluster ends with it, and the exit code is its.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
+}
+
+impl ClusterArguments {
+    /// Whether the order of things must not depend on threads.
+    pub(crate) fn on_one_thread(&self) -> bool {
+        self.deterministic.is_some()
+    }
 }
 
 /// Serves until it is interrupted, or the command has ended.
@@ -55,6 +65,9 @@ pub(crate) async fn run(arguments: ClusterArguments) -> Result<ExitCode, Box<dyn
     }
     if arguments.rbac {
         builder = builder.rbac();
+    }
+    if let Some(seed) = arguments.deterministic {
+        builder = builder.deterministic(seed);
     }
     let cluster = builder.start().await?;
     for file in &arguments.apply {

@@ -25,12 +25,22 @@ enum Command {
     Cluster(cluster::ClusterArguments),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let Arguments { command: Command::Cluster(arguments) } = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match cluster::run(arguments).await {
+    let mut builder = match arguments.on_one_thread() {
+        true => tokio::runtime::Builder::new_current_thread(),
+        false => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match builder.enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("kopf: cannot start threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(cluster::run(arguments)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("kopf: {}", cluster::told(&*error));

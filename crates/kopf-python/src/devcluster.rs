@@ -17,6 +17,7 @@ pub(crate) struct DevCluster {
     options: ListenOptions,
     control: bool,
     seed: Option<u64>,
+    deterministic: Option<u64>,
     running: Mutex<Option<Running>>,
 }
 
@@ -30,8 +31,15 @@ struct Running {
 #[pymethods]
 impl DevCluster {
     #[new]
-    #[pyo3(signature = (*, host = "127.0.0.1", port = 0, tls = false, control = false, seed = None))]
-    fn new(host: &str, port: u16, tls: bool, control: bool, seed: Option<u64>) -> PyResult<Self> {
+    #[pyo3(signature = (*, host = "127.0.0.1", port = 0, tls = false, control = false, seed = None, deterministic = None))]
+    fn new(
+        host: &str,
+        port: u16,
+        tls: bool,
+        control: bool,
+        seed: Option<u64>,
+        deterministic: Option<u64>,
+    ) -> PyResult<Self> {
         let address = host.parse();
         let address =
             address.map_err(|_| PyValueError::new_err(format!("host={host:?} is no IP address")))?;
@@ -39,6 +47,7 @@ impl DevCluster {
             options: ListenOptions { address, tls, ..ListenOptions::on_port(port) },
             control,
             seed,
+            deterministic,
             running: Mutex::default(),
         })
     }
@@ -50,7 +59,10 @@ impl DevCluster {
                 if running.is_some() {
                     return Err(PyRuntimeError::new_err("the dev cluster was started already"));
                 }
-                let runtime = Runtime::start()?;
+                let runtime = match self.deterministic {
+                    Some(_) => Runtime::with_threads(1)?,
+                    None => Runtime::start()?,
+                };
                 let options = self.options.clone();
                 let mut builder = Cluster::builder();
                 if self.control {
@@ -58,6 +70,9 @@ impl DevCluster {
                 }
                 if let Some(seed) = self.seed {
                     builder = builder.seed(seed);
+                }
+                if let Some(seed) = self.deterministic {
+                    builder = builder.deterministic(seed);
                 }
                 let (cluster, listener) = runtime.handle()?.block_on(async move {
                     let cluster = builder.start().await.map_err(|error| failure(&error))?;

@@ -24,8 +24,13 @@ impl Runtime {
     /// # Errors
     /// If the process may not have more of them.
     pub(crate) fn start() -> PyResult<Self> {
+        Self::with_threads(THREADS)
+    }
+
+    /// As [`Runtime::start`], with so many threads.
+    pub(crate) fn with_threads(threads: usize) -> PyResult<Self> {
         let tokio = Builder::new_multi_thread()
-            .worker_threads(THREADS)
+            .worker_threads(threads)
             .thread_name("kopf-engine")
             .enable_all()
             .build()?;
