@@ -280,7 +280,9 @@ impl Machine {
                     self.note_child(id, &record, &patched, turn)?;
                 }
             }
-            cycle.changes.records.insert(id.clone(), after);
+            // With all fields: in a merge patch, those left out would stay as they are in the object.
+            let full = after.map(|raw| read_record(id, &raw, turn.now)).transpose()?;
+            cycle.changes.records.insert(id.clone(), full.map(|record| record.to_raw()));
         }
         Ok(())
     }

@@ -13,7 +13,9 @@ use crate::{
     lifecycle,
     resource::Resource,
     settings::Settings,
-    storage::{AnnotationsDiffBaseStorage, MultiProgressStorage, SmartProgressStorage},
+    storage::{
+        AnnotationsDiffBaseStorage, MultiProgressStorage, SmartProgressStorage, StatusProgressStorage,
+    },
     subcycle::Subcycle,
 };
 
@@ -930,6 +932,34 @@ fn a_delay_of_an_object_that_is_gone_is_told() {
             "Sleeping was skipped because of the patch, 5.0 seconds left."
         ]
     );
+}
+
+/// W-REC-004, W-CYC-017: in a storage in the status, fields that a later attempt of a sub-handler has emptied are emptied.
+#[test]
+fn emptied_fields_of_the_records_of_sub_handlers_are_sent() {
+    let mut bench = Bench::new(&[("p", Trigger::Create)]);
+    let progress = Arc::new(StatusProgressStorage::default());
+    bench.plan = Arc::new(Plan { progress, ..Plan::clone(&bench.plan) });
+    let record = |delayed: Value, retries: u32, success: bool| {
+        json!({
+            "started": "1970-01-01T00:00:00.000000+00:00", "stopped": null, "delayed": delayed, "purpose": "create",
+            "retries": retries, "success": success, "failure": false, "message": null, "subrefs": null,
+        })
+    };
+    let stored = |record: Value| json!({"status": {"kopf": {"progress": {"p/c": record}}}});
+    let waits = record("1970-01-01T00:00:00.000000+00:00".into(), 1, false);
+    let outputs = bench.event(&object("101", &stored(waits)));
+    let patch = Patch {
+        merge: stored(record(Value::Null, 2, true)).as_object().cloned().unwrap(),
+        ..Patch::default()
+    };
+    let outcome = Outcome::Unfinished(Some(SignedDuration::from_secs(1)));
+    let subrefs = vec![HandlerId::from("p/c")];
+    let call = outputs.call().id;
+    let outputs = bench.step(Input::Finished { call, outcome, patch, subrefs });
+    let written = &outputs.body()["status"]["kopf"]["progress"]["p/c"];
+    assert_eq!(written["success"], true);
+    assert!(written.as_object().unwrap().contains_key("delayed"), "{written}");
 }
 
 /// DEC-14: a later write that changes no records does not hide that an earlier one was not seen either.
