@@ -608,6 +608,9 @@ FAULTS: dict[str, Fault] = {
     "connections break for 1 s": _absence,
     "silent watch": _silence,
 }
+# Without the one that breaks a promise of the API: a list that asks for no version shows the latest. A process that is shown
+# what it has long seen may repeat handlers; see the known gaps in ROADMAP.md.
+MIXED = tuple(fault for fault in FAULTS if fault != "stale lists")
 SILENT = "silent watch"  # noticed only after the time of `watching.inactivity_timeout`
 INACTIVITY = 3.0  # seconds: instead of 70, where it is not the time that is judged
 
@@ -651,7 +654,7 @@ def _wait_for_number(course: Course, name: str, number: int) -> float | None:
 
 
 def play_mixture(
-    door: str, seed: int, *, steps: int = 60, faults: Sequence[str] = tuple(FAULTS), inactivity: float = INACTIVITY
+    door: str, seed: int, *, steps: int = 60, faults: Sequence[str] = MIXED, inactivity: float = INACTIVITY
 ) -> tuple[Outcome, pathlib.Path]:
     """A load with faults and kills at random."""
     with Course(door, seed, inactivity=inactivity) as course:
