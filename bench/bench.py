@@ -141,6 +141,12 @@ class Process:
             before = now
         raise RuntimeError("the operator does not settle")
 
+    def output(self) -> str:
+        """Waits for its end; gives what it has printed."""
+        if self._process.wait(timeout=PATIENCE) != 0:
+            raise RuntimeError(f"a process has failed:\n{self._log.read_text()[-2000:]}")
+        return self._log.read_text()
+
     def end(self) -> None:
         """Ends it, whatever it does."""
         self._process.kill()
@@ -299,14 +305,9 @@ def creates(
         else:
             load(cluster.env, "create", count)
         wait = [str(RELEASE / "load"), "wait", str(count)]
-        with (
-            subprocess.Popen(wait, env=cluster.env, stdout=subprocess.PIPE, text=True) as waiting,
-            operator(kit, peer, "create", cluster) as process,
-        ):
-            try:
-                done = int(waiting.communicate(timeout=PATIENCE)[0]) / 1e6
-            finally:
-                waiting.kill()
+        handled = WORK / "handled"
+        with running(wait, cluster.env, handled) as waiting, operator(kit, peer, "create", cluster) as process:
+            done = int(waiting.output()) / 1e6
             process.settle()
             figures = {
                 "cpu_ms": process.cpu() / count * 1e3,
@@ -461,7 +462,7 @@ ROWS = (
         (
             Figure(
                 "rss",
-                "20,000 objects listed, no-op handler: memory",
+                "{n} objects listed, no-op handler: memory",
                 "{:.0f} MiB",
                 budget_python="45 MiB",
                 budget_rust="20 MiB",
@@ -476,7 +477,7 @@ ROWS = (
         (
             Figure(
                 "rss",
-                "100,000 objects listed, no-op handler: memory",
+                "{n} objects listed, no-op handler: memory",
                 "{:.0f} MiB",
                 budget_python="95 MiB",
                 budget_rust="60 MiB",
@@ -579,7 +580,7 @@ def table(results: Results, rows: list[Row], scale: float) -> str:
     head = ["Work", *TITLES.values(), "budget, Python", "budget, Rust", "upstream ÷ ours", "ours ÷ bare"]
     lines = ["| " + " | ".join(head) + " |", "|" + "--|" * len(head)]
     for row in rows:
-        count = {"create": 10_000, "real": 2_000, "dev": 2_000}.get(row.name, 0) * scale
+        count = COUNTS.get(row.name, 0) * scale
         for figure in row.figures:
             cells = [figure.title.replace("{n}", f"{count:,.0f}")]
             if not any(figure.key in figures for peer in row.peers for figures in results.get((row.name, peer), [])):
@@ -602,6 +603,7 @@ def table(results: Results, rows: list[Row], scale: float) -> str:
     return "\n".join(lines)
 
 
+COUNTS = {"create": 10_000, "memory-20k": 20_000, "memory-100k": 100_000, "real": 2_000, "dev": 2_000}
 SUFFIXES = {"sync": "sync", "events": "with Events", "watch": "(`watcher`)"}
 
 

@@ -23,7 +23,10 @@ async fn event() {
 async fn main() -> Operator {
     bench_tally::report();
     let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
-    let handlers =
-        if is("BENCH_HANDLER", "event") { on::<Widget>().event(event) } else { on::<Widget>().create(create) };
+    let handlers = if is("BENCH_HANDLER", "event") {
+        on::<Widget>().event(event)
+    } else {
+        on::<Widget>().create(create)
+    };
     Operator::new().serve(handlers).settings(|settings| settings.posting.progress = !is("BENCH_EVENTS", "no"))
 }

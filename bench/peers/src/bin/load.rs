@@ -38,7 +38,10 @@ async fn main() -> anyhow::Result<()> {
 
 fn create(n: usize, at: Option<u64>) -> Request {
     let body = serde_json::to_vec(&widget(n, at)).expect("it is JSON");
-    http::Request::post(NAMESPACE).header("content-type", "application/json").body(body).expect("it is complete")
+    http::Request::post(NAMESPACE)
+        .header("content-type", "application/json")
+        .body(body)
+        .expect("it is complete")
 }
 
 fn update(n: usize, value: usize) -> Request {
@@ -52,7 +55,8 @@ fn update(n: usize, value: usize) -> Request {
 async fn many(client: &Client, count: usize, request: impl Fn(usize) -> Request) {
     let requests = (0..count).map(|n| client.request_text(request(n)));
     let all = futures::stream::iter(requests);
-    all.for_each_concurrent(64, |answering| async { drop(answering.await.expect("the server takes it")) }).await;
+    all.for_each_concurrent(64, |answering| async { drop(answering.await.expect("the server takes it")) })
+        .await;
 }
 
 async fn trickle(client: &Client, count: usize, pause: u64) -> anyhow::Result<()> {
@@ -99,7 +103,8 @@ fn handled_name(object: &Value) -> Option<String> {
 async fn delete(client: &Client) -> anyhow::Result<()> {
     client.request_text(http::Request::delete(NAMESPACE).body(Vec::new())?).await?;
     loop {
-        let text = client.request_text(http::Request::get(format!("{ALL}?limit=1")).body(Vec::new())?).await?;
+        let text =
+            client.request_text(http::Request::get(format!("{ALL}?limit=1")).body(Vec::new())?).await?;
         let list: Value = serde_json::from_str(&text)?;
         if list["items"].as_array().is_none_or(Vec::is_empty) {
             return Ok(());

@@ -119,7 +119,9 @@ impl Server {
         let watches = matches!(param("watch"), Some("true" | "1"));
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
         match (&parts.method, &segments[..]) {
-            (_, ["bench", what]) => self.bench(what, param("n").and_then(|n| n.parse().ok()).unwrap_or(0)).await,
+            (_, ["bench", what]) => {
+                self.bench(what, param("n").and_then(|n| n.parse().ok()).unwrap_or(0)).await
+            }
             (&Method::GET, ["apis", "bench.dev", "v1", .., "widgets"]) if watches => {
                 let version = param("resourceVersion").and_then(|v| v.parse().ok()).unwrap_or(0);
                 let streams = param("sendInitialEvents") == Some("true");
@@ -149,8 +151,10 @@ impl Server {
                 self.store().events += 1;
                 answer(StatusCode::OK, body)
             }
-            (&Method::GET, ["api" | "apis" | "version", ..]) if !watches => discovery(&segments)
-                .map_or_else(|| refusal(StatusCode::NOT_FOUND), |found| answer(StatusCode::OK, found.to_string())),
+            (&Method::GET, ["api" | "apis" | "version", ..]) if !watches => discovery(&segments).map_or_else(
+                || refusal(StatusCode::NOT_FOUND),
+                |found| answer(StatusCode::OK, found.to_string()),
+            ),
             // Nothing ever happens to namespaces and definitions.
             (&Method::GET, _) => streamed(stream::pending()),
             _ => refusal(StatusCode::NOT_FOUND),
@@ -213,7 +217,8 @@ impl Server {
         let grown = self.grown.subscribe();
         let (first, version) = if streams_initially {
             let store = self.store();
-            let mut lines: Vec<Bytes> = store.objects.values().map(|(_, bytes)| line("ADDED", bytes)).collect();
+            let mut lines: Vec<Bytes> =
+                store.objects.values().map(|(_, bytes)| line("ADDED", bytes)).collect();
             let bookmark = json!({"apiVersion": "bench.dev/v1", "kind": "Widget", "metadata": {
                 "resourceVersion": store.log.len().to_string(),
                 "annotations": {"k8s.io/initial-events-end": "true"},
@@ -223,7 +228,8 @@ impl Server {
         } else {
             (Vec::new(), version)
         };
-        let first = stream::iter(Some(first).filter(|lines| !lines.is_empty()).map(|lines| lines.concat().into()));
+        let first =
+            stream::iter(Some(first).filter(|lines| !lines.is_empty()).map(|lines| lines.concat().into()));
         let rest = stream::unfold((self, version, grown), |(server, version, mut grown)| async move {
             loop {
                 let lines = {
@@ -315,6 +321,8 @@ async fn main() -> anyhow::Result<()> {
             async { Ok::<_, Infallible>(answering.await) }
         });
         // A client that goes away is no concern of ours.
-        tokio::spawn(async move { drop(http1::Builder::new().serve_connection(TokioIo::new(socket), service).await) });
+        tokio::spawn(async move {
+            drop(http1::Builder::new().serve_connection(TokioIo::new(socket), service).await)
+        });
     }
 }
