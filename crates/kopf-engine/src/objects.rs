@@ -323,8 +323,8 @@ impl Consumer for Intake {
         if self.0.keeps_managed_fields { Extent::Whole } else { Extent::Used }
     }
 
-    fn event(&self, event_type: Option<EventType>, object: Value) {
-        self.0.take(event_type, Object::new(object));
+    fn event(&self, event_type: Option<EventType>, object: Object) {
+        self.0.take(event_type, object);
     }
 
     fn room(&self) -> BoxFuture<()> {

@@ -75,8 +75,8 @@ impl Consumer for Definitions {
         self.lock().shown.clear();
     }
 
-    fn event(&self, event_type: Option<EventType>, object: Value) {
-        let Some((name, definition)) = Definition::of(&Object::new(object)) else { return };
+    fn event(&self, event_type: Option<EventType>, object: Object) {
+        let Some((name, definition)) = Definition::of(&object) else { return };
         let mut state = self.lock();
         state.shown.insert(name.clone());
         let group = definition.group.clone();
@@ -179,8 +179,7 @@ impl Consumer for Namespaces {
         self.lock().known.values_mut().for_each(|shown| *shown = false);
     }
 
-    fn event(&self, event_type: Option<EventType>, object: Value) {
-        let object = Object::new(object);
+    fn event(&self, event_type: Option<EventType>, object: Object) {
         let name = object.name().to_owned();
         let mut state = self.lock();
         let has_changed = match revise(event_type, &object) {
@@ -211,8 +210,8 @@ mod tests {
 
     use super::*;
 
-    fn definition(plural: &str, version: &str, established: bool) -> Value {
-        json!({
+    fn definition(plural: &str, version: &str, established: bool) -> Object {
+        Object::new(json!({
             "metadata": {"name": format!("{plural}.g"), "resourceVersion": "1"},
             "spec": {
                 "group": "g",
@@ -222,7 +221,7 @@ mod tests {
             "status": {"conditions": [
                 {"type": "Established", "status": if established { "True" } else { "False" }},
             ]},
-        })
+        }))
     }
 
     fn groups(names: &[&str]) -> BTreeSet<String> {

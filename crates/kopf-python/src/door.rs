@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use kopf_core::{
+    handler::Needs,
     log::Level,
     machine::{Call, CallId},
     outcome::Outcome,
@@ -44,6 +45,10 @@ impl PythonDoor {
 
 impl Door for PythonDoor {
     fn call(&self, resource: &Arc<Resource>, call: Call) -> BoxFuture<Finished> {
+        if call.handler.needs != Needs::METADATA {
+            // Here, and not in the loop, which has more to do and only one thread.
+            let _ = call.cause.object.body();
+        }
         let (sender, receiver) = oneshot::channel();
         let report = Report::object(sender, call.patch.clone(), (call.cause.object_id, call.id));
         let patch = call.patch.clone();

@@ -25,7 +25,7 @@ pub(crate) fn publish_level(py: Python<'_>, hub: &Hub) {
 pub(crate) fn emit(py: Python<'_>, hub: &Hub, record: Record) -> PyResult<()> {
     match record {
         Record::Object { object, log } => {
-            let document = Bound::new(py, Document::new(object.shared()))?;
+            let document = Bound::new(py, Document::new(object))?;
             let body = MappingView::make(&document, Place::Root)?;
             let error = error_of(py, &log.line);
             let arguments = (python_level(log.level), log.line.to_string(), body, log.local, error);

@@ -48,7 +48,7 @@ impl Scene {
         Ok(Self {
             hub: hub.clone(),
             resource: resource.clone(),
-            document: Py::new(py, Document::new(cause.object.shared()))?,
+            document: Py::new(py, Document::new(cause.object.clone()))?,
             first: cause.clone(),
             engine_patch: Mutex::new(patch),
             body: Slot::default(),
@@ -63,7 +63,7 @@ impl Scene {
     /// Whether a call belongs to the same cycle, about the same version of the object.
     pub(crate) fn is_of(&self, cause: &CoreCause) -> bool {
         self.first.cycle == cause.cycle
-            && std::ptr::eq(self.first.object.body(), cause.object.body())
+            && self.first.object.is(&cause.object)
             && self.first.event_type == cause.event_type
     }
 

@@ -2,6 +2,7 @@
 //!
 //! It only finds where the items begin and end; decoding is serde's. What is around the items is kept and decoded last.
 
+use kopf_core::object::Object;
 use serde_json::Value;
 
 use super::decode::{self, Extent};
@@ -25,7 +26,7 @@ pub(crate) struct Items {
     /// The list's kind and version, once they are known.
     names: Option<ListMeta>,
     /// Items that came before and do not tell their own.
-    unnamed: Vec<Value>,
+    unnamed: Vec<Object>,
 }
 
 /// What a list says of itself.
@@ -60,15 +61,14 @@ impl Items {
     ///
     /// # Errors
     /// If an item is no JSON.
-    pub(crate) fn push(&mut self, chunk: &[u8], mut take: impl FnMut(Value)) -> Result<(), ApiError> {
+    pub(crate) fn push(&mut self, chunk: &[u8], mut take: impl FnMut(Object)) -> Result<(), ApiError> {
         for &byte in chunk {
             if let Some(item) = self.byte(byte) {
-                let mut item = decode(&item, self.extent)?;
+                let item = decode(&item, self.extent)?;
                 if is_named(&item) {
                     take(item);
                 } else if let Some(names) = self.known_names() {
-                    names.name(&mut item);
-                    take(item);
+                    take(names.name(&item));
                 } else {
                     self.unnamed.push(item);
                 }
@@ -81,15 +81,14 @@ impl Items {
     ///
     /// # Errors
     /// If it is not complete, or is no JSON object.
-    pub(crate) fn finish(self, mut take: impl FnMut(Value)) -> Result<ListMeta, ApiError> {
+    pub(crate) fn finish(self, mut take: impl FnMut(Object)) -> Result<ListMeta, ApiError> {
         let envelope = decode(&self.envelope, Extent::Whole)?;
-        if !envelope.is_object() {
+        if !envelope.body().is_object() {
             return Err(ApiError::Payload("the list is no JSON object".into()));
         }
-        let meta = ListMeta::of(&envelope);
-        for mut item in self.unnamed {
-            meta.name(&mut item);
-            take(item);
+        let meta = ListMeta::of(envelope.body());
+        for item in self.unnamed {
+            take(meta.name(&item));
         }
         Ok(meta)
     }
@@ -182,21 +181,24 @@ impl ListMeta {
     }
 
     /// Gives an item what it does not tell of itself (W-WAT-003).
-    fn name(&self, item: &mut Value) {
-        let Some(item) = item.as_object_mut() else { return };
+    fn name(&self, item: &Object) -> Object {
+        let mut body = item.body().clone();
+        let Some(fields) = body.as_object_mut() else { return item.clone() };
         for (key, value) in [("kind", &self.kind), ("apiVersion", &self.api_version)] {
-            if let Some(value) = value.as_ref().filter(|_| !item.contains_key(key)) {
-                item.insert(key.to_owned(), Value::String(value.clone()));
+            if let Some(value) = value {
+                fields.entry(key).or_insert_with(|| value.as_str().into());
             }
         }
+        Object::new(body)
     }
 }
 
-fn is_named(item: &Value) -> bool {
-    item.get("kind").is_some() && item.get("apiVersion").is_some()
+/// Whether it tells its kind and its version.
+fn is_named(item: &Object) -> bool {
+    !item.kind().is_empty() && !item.api_version().is_empty()
 }
 
-fn decode(bytes: &[u8], extent: Extent) -> Result<Value, ApiError> {
+fn decode(bytes: &[u8], extent: Extent) -> Result<Object, ApiError> {
     decode::object(bytes, extent).map_err(|error| ApiError::Payload(format!("the list is no JSON: {error}")))
 }
 
@@ -210,9 +212,9 @@ mod tests {
         let mut list = Items::new(Extent::Used);
         let mut items = Vec::new();
         for part in text.as_bytes().chunks(chunk) {
-            list.push(part, |item| items.push(item)).unwrap();
+            list.push(part, |item| items.push(item.body().clone())).unwrap();
         }
-        let meta = list.finish(|item| items.push(item)).unwrap();
+        let meta = list.finish(|item| items.push(item.body().clone())).unwrap();
         (items, meta)
     }
 

@@ -106,7 +106,10 @@ pub(crate) fn connect_timeout(settings: &Settings) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use kopf_core::selector::{Keywords, Positional};
+    use kopf_core::{
+        object::Object,
+        selector::{Keywords, Positional},
+    };
     use serde_json::{Value, json};
 
     use super::*;
@@ -185,8 +188,9 @@ mod tests {
                 requests.push(json!({"method": request.method.as_str(), "url": request.url}));
                 let mut list = Items::new(Extent::Whole);
                 let mut items = Vec::new();
-                list.push(response.to_string().as_bytes(), |item| items.push(item)).unwrap();
-                let meta = list.finish(|item| items.push(item)).unwrap();
+                let mut take = |item: Object| items.push(item.body().clone());
+                list.push(response.to_string().as_bytes(), &mut take).unwrap();
+                let meta = list.finish(&mut take).unwrap();
                 chunks.push(json!([items, meta.resource_version]));
                 token = meta.continue_token;
             }

@@ -6,8 +6,7 @@ use std::{
     hash::{BuildHasher, RandomState},
 };
 
-use kopf_core::reason::EventType;
-use serde_json::Value;
+use kopf_core::{object::Object, reason::EventType};
 
 /// So many events are remembered.
 const LIMIT: usize = 1_000;
@@ -22,9 +21,10 @@ pub(crate) struct Shown {
 
 impl Shown {
     /// Remembers an event; gives whether it was not shown before. Without a uid or a version none is known.
-    pub(crate) fn is_new(&mut self, event_type: EventType, object: &Value) -> bool {
-        let meta = |key| object.pointer(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-        let (Some(uid), Some(version)) = (meta("/metadata/uid"), meta("/metadata/resourceVersion")) else {
+    pub(crate) fn is_new(&mut self, event_type: EventType, object: &Object) -> bool {
+        let [uid, version] =
+            [object.uid(), object.resource_version()].map(|text| text.filter(|text| !text.is_empty()));
+        let (Some(uid), Some(version)) = (uid, version) else {
             return true;
         };
         let hash = self.hasher.hash_one((event_type.as_str(), uid, version));
@@ -49,7 +49,10 @@ mod tests {
 
     #[test]
     fn the_last_events_are_known_by_type_object_and_version() {
-        let object = |uid: &str, version: usize| json!({"metadata": {"uid": uid, "resourceVersion": version.to_string()}});
+        let object = |uid: &str, version: usize| {
+            Object::new(json!({"metadata": {"uid": uid, "resourceVersion": version.to_string()}}))
+        };
+        let nameless = Object::new(json!({}));
         let mut shown = Shown::default();
         assert!(shown.is_new(EventType::Added, &object("a", 1)));
         assert!(shown.is_new(EventType::Deleted, &object("a", 1)));
@@ -59,6 +62,6 @@ mod tests {
             assert!(shown.is_new(EventType::Modified, &object("c", version)));
         }
         assert!(shown.is_new(EventType::Added, &object("a", 1)));
-        assert!(shown.is_new(EventType::Added, &json!({})) && shown.is_new(EventType::Added, &json!({})));
+        assert!(shown.is_new(EventType::Added, &nameless) && shown.is_new(EventType::Added, &nameless));
     }
 }

@@ -7,6 +7,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use http_body_util::BodyExt as _;
 use kopf_core::{
     json::{python_repr, python_repr_str},
+    object::Object,
     reason::EventType,
     resource::Resource,
 };
@@ -46,7 +47,7 @@ pub(crate) trait Consumer: Send + Sync {
     /// A list begins: what it does not show is not there any more.
     fn listing(&self);
     /// An object of the list (no type), or of the watch.
-    fn event(&self, event_type: Option<EventType>, object: Value);
+    fn event(&self, event_type: Option<EventType>, object: Object);
     /// The list has ended, even if it is empty (W-WAT-004).
     fn listed(&self);
     /// Ends when not too much of a list waits to be processed. Lists wait for it a little, watches never do.
@@ -281,7 +282,7 @@ impl Stream {
                     self.consumer.listed();
                 }
             }
-            ("ERROR", _) => return self.error(&frame.object).map(Some),
+            ("ERROR", _) => return self.error(frame.object.body()).map(Some),
             _ => {
                 self.logger.warning(format_args!("Ignoring an unsupported event type: {}", repr::json(line)))
             }
@@ -312,12 +313,13 @@ impl Round {
         }
     }
 
-    fn see(&mut self, object: &Value) {
+    fn see(&mut self, object: &Object) {
         self.progressed = true;
         self.refused = 0;
-        let version = object.pointer("/metadata/resourceVersion").and_then(Value::as_str);
-        if let Some(version) = version.filter(|version| !version.is_empty()) {
-            self.since = Some(version.to_owned());
+        if let Some(version) = object.resource_version().filter(|version| !version.is_empty()) {
+            let since = self.since.get_or_insert_default();
+            since.clear();
+            since.push_str(version);
         }
     }
 }

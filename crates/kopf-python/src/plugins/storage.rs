@@ -120,7 +120,7 @@ struct Call<'py> {
 impl<'py> Call<'py> {
     fn body(&self, object: &Object) -> PyResult<Bound<'py, PyAny>> {
         let py = self.kwargs.py();
-        let document = Bound::new(py, Document::new(object.shared()))?;
+        let document = Bound::new(py, Document::new(object.clone()))?;
         let body = MappingView::make(&document, Place::Root)?;
         self.kwargs.set_item(intern!(py, "body"), &body)?;
         Ok(body)

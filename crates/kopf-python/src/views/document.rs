@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kopf_core::object::Object;
 use pyo3::{
     PyTraverseError, PyVisit,
     prelude::*,
@@ -22,8 +23,8 @@ pub(crate) struct Document {
 }
 
 struct State {
-    /// The engine's tree; null if the document was made of a Python mapping, which then is the root's `made`.
-    tree: Arc<Value>,
+    /// The engine's object; null if the document was made of a Python mapping, which then is the root's `made`.
+    object: Object,
     root: Node,
 }
 
@@ -42,15 +43,15 @@ enum Found<'py> {
 }
 
 impl Document {
-    /// A document of the engine's tree.
-    pub(crate) fn new(tree: Arc<Value>) -> Self {
-        Self { state: Mutex::new(State { tree, root: Node::default() }) }
+    /// A document of an object of the engine, which is decoded when the document is first read.
+    pub(crate) fn new(object: Object) -> Self {
+        Self { state: Mutex::new(State { object, root: Node::default() }) }
     }
 
     /// A document of a Python mapping, which is read at each access.
     pub(crate) fn of_mapping(mapping: Py<PyAny>) -> Self {
         let root = Node { made: Some(mapping), children: Vec::new() };
-        Self { state: Mutex::new(State { tree: Arc::new(Value::Null), root }) }
+        Self { state: Mutex::new(State { object: Object::new(Value::Null), root }) }
     }
 
     /// The field `key` of the mapping at `path`; none if there is none.
@@ -120,23 +121,26 @@ impl Document {
 
     /// What is at `path` as a value, with the changes that were made in place.
     pub(crate) fn value(&self, py: Python<'_>, path: &[&str]) -> PyResult<Value> {
-        if let Some(tree) = self.untouched() {
-            return Ok(at(&tree, path).filter(|value| value.is_object()).cloned().unwrap_or_else(empty));
+        if let Some(object) = self.untouched() {
+            return Ok(at(object.body(), path)
+                .filter(|value| value.is_object())
+                .cloned()
+                .unwrap_or_else(empty));
         }
         self.mapping(py, path)?.map_or_else(|| Ok(empty()), |object| values::from_python(&object))
     }
 
-    /// The engine's tree, as long as nobody can have changed it.
-    pub(crate) fn untouched(&self) -> Option<Arc<Value>> {
+    /// The engine's object, as long as nobody can have changed it.
+    pub(crate) fn untouched(&self) -> Option<Object> {
         let state = self.state();
-        (state.root.made.is_none() && state.root.children.is_empty()).then(|| state.tree.clone())
+        (state.root.made.is_none() && state.root.children.is_empty()).then(|| state.object.clone())
     }
 
     fn find<'py>(&self, py: Python<'py>, path: &[&str]) -> PyResult<Found<'py>> {
         let (object, rest) = {
             let state = self.state();
             match state.root.nearest_made(path) {
-                None => return Ok(Found::Tree(state.tree.clone())),
+                None => return Ok(Found::Tree(state.object.shared())),
                 Some((made, rest)) => (made.clone_ref(py), rest),
             }
         };

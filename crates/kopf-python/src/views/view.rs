@@ -216,8 +216,8 @@ impl MappingView {
 
     fn __deepcopy__<'py>(slf: &Bound<'py, Self>, memo: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        if let Some(tree) = slf.get().document.get().untouched() {
-            return Self::make(&Bound::new(py, Document::new(tree))?, slf.get().place);
+        if let Some(object) = slf.get().document.get().untouched() {
+            return Self::make(&Bound::new(py, Document::new(object))?, slf.get().place);
         }
         let copy = py.import("copy")?.getattr("deepcopy")?.call1((slf.get().dict(py)?, memo))?;
         let source = slf.get().wrapped(py, copy.cast_into()?)?;
