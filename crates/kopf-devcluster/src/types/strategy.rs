@@ -2,7 +2,7 @@
 //!
 //! A few lines for each; defaults are data, elsewhere.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::fields::id_of;
 
@@ -36,6 +36,9 @@ pub(crate) fn on_create(target: &Target<'_>, value: &mut Value) {
             pods::admit(value);
             value["status"] = json!({"phase": "Pending", "qosClass": pods::qos_class(value)});
         }
+        ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => drop_empty_rules(value),
+        ("batch", "Job") if value["spec"]["manualSelector"] != true => select_by_uid(value),
+        ("", "PersistentVolumeClaim") => value["status"] = json!({"phase": "Pending"}),
         ("", "Service") => give_address(target, value),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => crd::on_create(value),
         _ => {}
@@ -48,24 +51,59 @@ pub(crate) fn on_create(target: &Target<'_>, value: &mut Value) {
     }
 }
 
+/// An empty list is stored as none, and shown so.
+fn drop_empty_rules(role: &mut Value) {
+    if role["rules"].as_array().is_some_and(Vec::is_empty) {
+        role["rules"] = Value::Null;
+    }
+}
+
+/// A Job knows its pods by labels with its uid (D-065).
+fn select_by_uid(job: &mut Value) {
+    let (uid, name) = (job["metadata"]["uid"].clone(), job["metadata"]["name"].clone());
+    let labels = &mut job["spec"]["template"]["metadata"]["labels"];
+    for prefix in ["batch.kubernetes.io/", ""] {
+        for (label, value) in [("controller-uid", &uid), ("job-name", &name)] {
+            labels[format!("{prefix}{label}")] = value.clone();
+        }
+    }
+    let labels = labels.clone();
+    // Labels of its own, or else those of its pods.
+    if job["metadata"]["labels"].as_object().is_none_or(Map::is_empty) {
+        job["metadata"]["labels"] = labels;
+    }
+    job["spec"]["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"] = uid;
+}
+
 /// Gives a Service an address of its own, as far as its type has one.
 fn give_address(target: &Target<'_>, service: &mut Value) {
-    let has_address = !service["spec"]["clusterIP"].as_str().unwrap_or_default().is_empty();
-    if has_address || service["spec"]["type"] == "ExternalName" {
+    if service["spec"]["type"] == "ExternalName" {
         return;
     }
-    let services = target.shared.store.list(&target.served.resource.store, None).objects;
-    let taken = |address: &str| services.iter().any(|(_, other)| other.value["spec"]["clusterIP"] == address);
-    let mut address = target.shared.random.service_address();
-    while taken(&address) {
-        address = target.shared.random.service_address();
+    if service["spec"]["clusterIP"].as_str().unwrap_or_default().is_empty() {
+        let services = target.shared.store.list(&target.served.resource.store, None).objects;
+        let taken =
+            |address: &str| services.iter().any(|(_, other)| other.value["spec"]["clusterIP"] == address);
+        let mut address = target.shared.random.service_address();
+        while taken(&address) {
+            address = target.shared.random.service_address();
+        }
+        service["spec"]["clusterIP"] = address.into();
     }
     let spec = &mut service["spec"];
-    spec["clusterIPs"] = json!([address]);
-    spec["clusterIP"] = address.into();
+    if spec["clusterIPs"].as_array().is_none_or(Vec::is_empty) {
+        spec["clusterIPs"] = json!([spec["clusterIP"]]);
+    }
     if spec["ipFamilies"].is_null() {
-        spec["ipFamilies"] = json!(["IPv4"]);
-        spec["ipFamilyPolicy"] = "SingleStack".into();
+        let is_headless_without_pods =
+            spec["clusterIP"] == "None" && spec["selector"].as_object().is_none_or(Map::is_empty);
+        // Who has no pods of its own may get endpoints of both families.
+        let (families, policy) = match is_headless_without_pods {
+            true => (json!(["IPv4", "IPv6"]), "RequireDualStack"),
+            false => (json!(["IPv4"]), "SingleStack"),
+        };
+        spec["ipFamilies"] = families;
+        spec["ipFamilyPolicy"] = policy.into();
     }
 }
 
@@ -91,6 +129,7 @@ pub(crate) fn on_update(target: &Target<'_>, value: &mut Value, old: &Value) {
             value["spec"]["finalizers"] = old["spec"]["finalizers"].clone();
         }
         ("", "Service") => keep_address(value, old),
+        ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => drop_empty_rules(value),
         ("apiextensions.k8s.io", "CustomResourceDefinition") if target.subresource.is_none() => {
             crd::on_update(value)
         }
@@ -127,6 +166,7 @@ pub(crate) fn validate_update(target: &Target<'_>, value: &Value, old: &Value) -
         ("apiextensions.k8s.io", "CustomResourceDefinition") if value["spec"] != old["spec"] => {
             crd::validate::validate(value)
         }
+        ("", "Event") => crate::events::validate(target, value),
         // Who writes the status need not answer for the rest of the object.
         _ if target.subresource == Some("status") => Vec::new(),
         (group, kind) => rules::validate_update(group, kind, value, old),

@@ -24,7 +24,9 @@ pub(crate) fn validate_create(group: &str, kind: &str, object: &Value) -> Vec<Ca
         ("", "ReplicationController") => workloads::validate(kind, object),
         ("batch", "Job") => workloads::validate_job(&object["spec"], "spec"),
         ("batch", "CronJob") => workloads::validate_cron_job(object),
-        ("", "ConfigMap" | "Secret") => others::validate_data(object),
+        ("", "ConfigMap") => others::validate_data(object),
+        ("", "Secret") => others::validate_secret(object),
+        ("coordination.k8s.io", "Lease") => others::validate_lease(object),
         ("", "Service") => others::validate_service(object),
         ("", "PersistentVolumeClaim") => others::validate_claim(object),
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
@@ -182,7 +184,7 @@ mod tests {
                 "data[bad key]: Invalid value: \"bad key\": a valid config key must consist of alphanumeric characters, \
              '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is \
              '[-._a-zA-Z0-9]+')",
-                "binaryData[k]: Invalid value: \"k\": duplicate of key present in data",
+                "data[k]: Invalid value: \"k\": duplicate of key present in binaryData",
             ],
         );
     }

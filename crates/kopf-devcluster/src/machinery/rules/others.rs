@@ -18,8 +18,9 @@ pub(super) fn validate_data(object: &Value) -> Vec<Cause> {
             for fault in config_key(name) {
                 causes.push(Cause::invalid(field.as_str(), &name.as_str().into(), &fault));
             }
-            if list == "binaryData" && object["data"].get(name).is_some() {
-                let fault = "duplicate of key present in data";
+            // Told of the one list only.
+            if list == "data" && object["binaryData"].get(name).is_some() {
+                let fault = "duplicate of key present in binaryData";
                 causes.push(Cause::invalid(field, &name.as_str().into(), fault));
             }
             bytes += value.as_str().map_or(0, str::len) as u64;
@@ -53,6 +54,48 @@ fn config_key(name: &str) -> Vec<String> {
     faults
 }
 
+/// What a Secret of a type of Kubernetes' own must have.
+pub(super) fn validate_secret(secret: &Value) -> Vec<Cause> {
+    let mut causes = validate_data(secret);
+    let has = |key: &str| secret["data"].get(key).is_some();
+    let missing = |keys: &[&str]| -> Vec<Cause> {
+        let keys = keys.iter().filter(|key| !has(key));
+        keys.map(|key| Cause::required(format!("data[{key}]"), "")).collect()
+    };
+    causes.extend(match text(secret, "type") {
+        "kubernetes.io/tls" => missing(&["tls.crt", "tls.key"]),
+        "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
+            missing(&["username", "password"])
+        }
+        "kubernetes.io/ssh-auth" => missing(&["ssh-privatekey"]),
+        "kubernetes.io/dockercfg" => missing(&[".dockercfg"]),
+        "kubernetes.io/dockerconfigjson" => missing(&[".dockerconfigjson"]),
+        "kubernetes.io/service-account-token" => {
+            let name = "kubernetes.io/service-account.name";
+            let is_there = !text(&secret["metadata"]["annotations"], name).is_empty();
+            let field = format!("metadata.annotations[{name}]");
+            (!is_there).then(|| Cause::required(field, "")).into_iter().collect()
+        }
+        _ => Vec::new(),
+    });
+    causes
+}
+
+/// What is wrong with a Lease.
+pub(super) fn validate_lease(lease: &Value) -> Vec<Cause> {
+    let spec = &lease["spec"];
+    let mut causes = Vec::new();
+    if spec["leaseDurationSeconds"].as_i64().is_some_and(|seconds| seconds <= 0) {
+        let fault = "must be greater than 0";
+        causes.push(Cause::invalid("spec.leaseDurationSeconds", &spec["leaseDurationSeconds"], fault));
+    }
+    if spec["leaseTransitions"].as_i64().is_some_and(|count| count < 0) {
+        let fault = "must be greater than or equal to 0";
+        causes.push(Cause::invalid("spec.leaseTransitions", &spec["leaseTransitions"], fault));
+    }
+    causes
+}
+
 /// What is wrong with a Service.
 pub(super) fn validate_service(service: &Value) -> Vec<Cause> {
     let spec = &service["spec"];
@@ -62,28 +105,109 @@ pub(super) fn validate_service(service: &Value) -> Vec<Cause> {
     if !kinds.contains(&kind) {
         causes.push(Cause::not_supported("spec.type", &kind.into(), &kinds));
     }
-    if kind == "ExternalName" && text(spec, "externalName").is_empty() {
-        causes.push(Cause::required("spec.externalName", ""));
+    if kind == "ExternalName" {
+        let name = text(spec, "externalName");
+        match name {
+            "" => causes.push(Cause::required("spec.externalName", "")),
+            _ => causes.extend(
+                names::dns_1123_subdomain(name)
+                    .iter()
+                    .map(|fault| Cause::invalid("spec.externalName", &name.into(), fault)),
+            ),
+        }
     }
+    causes.extend(validate_address(spec, kind));
     let is_headless = text(spec, "clusterIP") == "None";
     let ports: Vec<_> = items(spec, "ports").collect();
     if ports.is_empty() && !is_headless && kind != "ExternalName" {
         causes.push(Cause::required("spec.ports", ""));
     }
+    let mut taken = Vec::new();
     for (index, port) in &ports {
-        let field = format!("spec.ports[{index}]");
-        if ports.len() > 1 && text(port, "name").is_empty() {
-            causes.push(Cause::required(format!("{field}.name"), ""));
+        validate_service_port(port, &format!("spec.ports[{index}]"), ports.len() > 1, &mut causes);
+        let name = text(port, "name");
+        if !name.is_empty() && taken.contains(&name) {
+            causes.push(Cause::duplicate(format!("spec.ports[{index}].name"), &name.into()));
         }
-        for name in ["port", "targetPort"] {
-            // A target may be a name.
-            if port[name].as_i64().is_some_and(|number| !(1..=65_535).contains(&number)) {
-                let fault = "must be between 1 and 65535, inclusive";
-                causes.push(Cause::invalid(format!("{field}.{name}"), &port[name], fault));
-            }
+        taken.push(name);
+        let key = |port: &Value| (text(port, "protocol").to_owned(), port["port"].clone());
+        if ports[..*index].iter().any(|(_, other)| key(other) == key(port)) {
+            let shown = serde_json::json!({
+                "Name": "", "Protocol": port["protocol"], "AppProtocol": null, "Port": port["port"],
+                "TargetPort": 0, "NodePort": 0,
+            });
+            causes.push(Cause::duplicate(format!("spec.ports[{index}]"), &shown));
         }
     }
+    for (name, value) in spec["selector"].as_object().map(sorted).unwrap_or_default() {
+        let value = value.as_str().unwrap_or_default();
+        for (text, faults) in
+            [(name.as_str(), names::qualified_name(name)), (value, names::label_value(value))]
+        {
+            causes.extend(faults.iter().map(|fault| Cause::invalid("spec.selector", &text.into(), fault)));
+        }
+    }
+    let affinity = text(spec, "sessionAffinity");
+    if !["", "ClientIP", "None"].contains(&affinity) {
+        causes.push(Cause::not_supported("spec.sessionAffinity", &affinity.into(), &["ClientIP", "None"]));
+    }
     causes
+}
+
+fn validate_address(spec: &Value, kind: &str) -> Option<Cause> {
+    let address = text(spec, "clusterIP");
+    let field = "spec.clusterIPs[0]";
+    match address {
+        "" => None,
+        "None" if matches!(kind, "LoadBalancer" | "NodePort") => {
+            let fault = format!("may not be set to 'None' for {kind} services");
+            Some(Cause::invalid(field, &address.into(), &fault))
+        }
+        "None" => None,
+        _ if address.parse::<std::net::IpAddr>().is_ok() => None,
+        _ => {
+            let fault = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+            Some(Cause::invalid(field, &address.into(), fault))
+        }
+    }
+}
+
+fn validate_service_port(port: &Value, field: &str, needs_name: bool, causes: &mut Vec<Cause>) {
+    let name = text(port, "name");
+    if needs_name && name.is_empty() {
+        causes.push(Cause::required(format!("{field}.name"), ""));
+    } else if !name.is_empty() {
+        let faults = names::dns_1123_label(name);
+        causes
+            .extend(faults.iter().map(|fault| Cause::invalid(format!("{field}.name"), &name.into(), fault)));
+    }
+    let protocols = ["SCTP", "TCP", "UDP"];
+    let protocol = text(port, "protocol");
+    if !protocols.contains(&protocol) {
+        causes.push(Cause::not_supported(format!("{field}.protocol"), &protocol.into(), &protocols));
+    }
+    for number in ["port", "targetPort"] {
+        if port[number].as_i64().is_some_and(|number| !(1..=65_535).contains(&number)) {
+            let fault = "must be between 1 and 65535, inclusive";
+            causes.push(Cause::invalid(format!("{field}.{number}"), &port[number], fault));
+        }
+    }
+    if let Some(target) = port["targetPort"].as_str() {
+        let faults = names::port(target);
+        causes.extend(
+            faults
+                .into_iter()
+                .map(|fault| Cause::invalid(format!("{field}.targetPort"), &target.into(), fault)),
+        );
+    }
+    if let Some(protocol) = port["appProtocol"].as_str() {
+        let faults = names::qualified_name(protocol);
+        causes.extend(
+            faults
+                .iter()
+                .map(|fault| Cause::invalid(format!("{field}.appProtocol"), &protocol.into(), fault)),
+        );
+    }
 }
 
 /// What is wrong with a PersistentVolumeClaim.
@@ -143,9 +267,17 @@ pub(super) fn validate_role(role: &Value) -> Vec<Cause> {
         let field = format!("rules[{index}]");
         let has = |name: &str| items(rule, name).next().is_some();
         if !has("verbs") {
-            causes.push(Cause::required(format!("{field}.verbs"), "verbs must contain at least one value"));
+            causes.push(Cause::required(format!("{field}.verbs"), ""));
         }
         if has("nonResourceURLs") {
+            if text(role, "kind") == "Role" {
+                let fault = "namespaced rules cannot apply to non-resource URLs";
+                causes.push(Cause::invalid(
+                    format!("{field}.nonResourceURLs"),
+                    &rule["nonResourceURLs"],
+                    fault,
+                ));
+            }
             if has("apiGroups") || has("resources") || has("resourceNames") {
                 let fault = "rules cannot apply to both regular resources and non-resource URLs";
                 causes.push(Cause::invalid(
@@ -173,7 +305,11 @@ pub(super) fn validate_ingress(ingress: &Value) -> Vec<Cause> {
     let spec = &ingress["spec"];
     let mut causes = Vec::new();
     if items(spec, "rules").next().is_none() && spec["defaultBackend"].is_null() {
-        causes.push(Cause::invalid("spec", spec, "either `defaultBackend` or `rules` must be specified"));
+        causes.push(Cause::invalid(
+            "spec",
+            &Value::Null,
+            "either `defaultBackend` or `rules` must be specified",
+        ));
     }
     for (index, rule) in items(spec, "rules") {
         for (position, path) in items(&rule["http"], "paths") {
