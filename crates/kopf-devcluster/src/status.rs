@@ -135,6 +135,13 @@ impl ApiError {
         Self::new(406, "NotAcceptable", message, None)
     }
 
+    /// A name that the server could have made is taken: one may try again (D-102).
+    pub(crate) fn name_not_generated(subject: Subject<'_>, being_deleted: bool) -> Self {
+        let mut error = Self::already_exists(subject, being_deleted);
+        error.0.message += ", the server was not able to generate a unique name for the object";
+        error.with_retry_after(1)
+    }
+
     pub(crate) fn already_exists(subject: Subject<'_>, being_deleted: bool) -> Self {
         let prefix = if being_deleted { "object is being deleted: " } else { "" };
         let message = format!("{prefix}{} already exists", subject.quoted());

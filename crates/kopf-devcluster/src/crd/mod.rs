@@ -66,14 +66,17 @@ impl Definition {
     }
 
     /// Removes what the schema does not name, and brings metadata into its type; gives the paths of what is gone.
-    pub(crate) fn decode(&self, value: &mut Value) -> Result<Vec<String>, Cause> {
+    pub(crate) fn decode(&self, value: &mut Value, keeps_nulls: bool) -> Result<Vec<String>, String> {
         let mut unknown = schema::prune::prune(value, &self.schema);
         unknown.extend(schema::embedded::coerce(value, &self.schema)?);
+        if !keeps_nulls {
+            schema::defaults::drop_nulls(value, Some(&self.schema));
+        }
         Ok(unknown)
     }
 
     pub(crate) fn apply_defaults(&self, value: &mut Value) {
-        schema::defaults::apply(value, &self.schema);
+        schema::defaults::fill_in(value, &self.schema);
     }
 
     /// What is wrong with an object by the schema, and what could not be checked.

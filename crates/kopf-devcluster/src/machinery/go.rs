@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::{cause::quote, json::sorted};
+
 /// A value as `%v` prints it, with the keys of maps sorted.
 pub(crate) fn printed(value: &Value) -> String {
     match value {
@@ -19,8 +21,43 @@ pub(crate) fn printed(value: &Value) -> String {
     }
 }
 
+/// A value as `%#v` prints it: `map[string]interface {}{"a":1}`.
+pub(crate) fn syntax(value: &Value) -> String {
+    match value {
+        Value::Null => "interface {}(nil)".to_owned(),
+        Value::String(text) => quote(text),
+        Value::Array(items) => {
+            format!("[]interface {{}}{{{}}}", items.iter().map(syntax).collect::<Vec<_>>().join(", "))
+        }
+        Value::Object(fields) => {
+            let fields: Vec<_> = sorted(fields)
+                .into_iter()
+                .map(|(name, field)| format!("{}:{}", quote(name), syntax(field)))
+                .collect();
+            format!("map[string]interface {{}}{{{}}}", fields.join(", "))
+        }
+        scalar => scalar.to_string(),
+    }
+}
+
+/// The type of an untyped value.
+pub(crate) fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nil",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
 /// An error of the JSON decoder in the words of the converter: `cannot unmarshal FOUND into … of type EXPECTED`.
 pub(crate) fn conversion_error(of_json: &str) -> String {
+    if of_json.starts_with("illegal base64") {
+        return format!("error decoding from json: {of_json}");
+    }
     let parts = of_json.strip_prefix("json: cannot unmarshal ").and_then(|rest| {
         let (found, rest) = rest.split_once(" into Go ")?;
         Some((found, rest.rsplit_once(" of type ")?.1))

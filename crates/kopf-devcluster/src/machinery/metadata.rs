@@ -16,6 +16,18 @@ pub(crate) struct Rules {
     pub(crate) is_namespaced: bool,
     /// The syntax of names.
     pub(crate) name_syntax: NameSyntax,
+    pub(crate) layers: Layers,
+}
+
+/// Which layers of a real server look at the metadata of a type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layers {
+    /// Custom resources and their definitions: most causes of an update come three times.
+    Custom,
+    /// Most built-in types: finalizers must have a domain, too.
+    BuiltIn,
+    /// The other built-in types.
+    Single,
 }
 
 /// The finalizer of foreground deletion.
@@ -49,8 +61,15 @@ pub(crate) fn validate_create(metadata: &Value, rules: Rules) -> Vec<Cause> {
         (false, "") => {}
         (false, _) => causes.push(Cause::forbidden("metadata.namespace", "not allowed on this type")),
     }
+    if metadata["generation"].as_i64().is_some_and(|generation| generation < 0) {
+        let fault = "must be greater than or equal to 0";
+        causes.push(Cause::invalid("metadata.generation", &metadata["generation"], fault));
+    }
     causes.extend(validate_common(metadata));
     causes.extend(finalizers(metadata));
+    if rules.layers == Layers::BuiltIn {
+        causes.extend(unqualified_finalizers(metadata));
+    }
     causes
 }
 
@@ -60,17 +79,34 @@ pub(crate) fn validate_create(metadata: &Value, rules: Rules) -> Vec<Cause> {
 /// The real server checks an update in two layers, so that most causes come twice or more; so they do here.
 pub(crate) fn validate_update(metadata: &Value, old: &Value, rules: Rules) -> Vec<Cause> {
     let mut causes = validate_create(metadata, Rules { name_syntax: NameSyntax::PathSegment, ..rules });
-    let changes = validate_changes(metadata, old);
-    causes.extend(changes.iter().cloned());
-    causes.extend(changes);
+    for layer in 0..2 {
+        if old.get("deletionTimestamp").is_some_and(|time| !time.is_null()) {
+            causes.extend(new_finalizers(metadata, old));
+        }
+        if layer == 0 || rules.layers == Layers::Custom {
+            causes.extend(changed_identity(metadata, old));
+        }
+        if rules.layers == Layers::Custom {
+            causes.extend(validate_common(metadata));
+        }
+    }
     causes
 }
 
-fn validate_changes(metadata: &Value, old: &Value) -> Vec<Cause> {
+/// Most built-in types demand finalizers with a domain, or known ones.
+fn unqualified_finalizers(metadata: &Value) -> Vec<Cause> {
+    let standard = [FOREGROUND_DELETION, ORPHAN_DEPENDENTS, "kubernetes"];
+    let short = texts(metadata, "finalizers")
+        .enumerate()
+        .filter(|(_, name)| !name.contains('/') && !standard.contains(name));
+    let fault = "name is neither a standard finalizer name nor is it fully qualified";
+    short
+        .map(|(index, name)| Cause::invalid(format!("metadata.finalizers[{index}]"), &name.into(), fault))
+        .collect()
+}
+
+fn changed_identity(metadata: &Value, old: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
-    if old.get("deletionTimestamp").is_some_and(|time| !time.is_null()) {
-        causes.extend(new_finalizers(metadata, old));
-    }
     let immutable = ["name", "namespace", "uid", "creationTimestamp"];
     let immutable = immutable.into_iter().chain(["deletionTimestamp", "deletionGracePeriodSeconds"]);
     for name in immutable {
@@ -79,7 +115,6 @@ fn validate_changes(metadata: &Value, old: &Value) -> Vec<Cause> {
             causes.push(Cause::invalid(format!("metadata.{name}"), new, "field is immutable"));
         }
     }
-    causes.extend(validate_common(metadata));
     causes
 }
 
@@ -299,7 +334,8 @@ mod tests {
     use crate::machinery::{cause, testing::golden_step};
     use serde_json::json;
 
-    const RULES: Rules = Rules { is_namespaced: true, name_syntax: NameSyntax::Subdomain };
+    const RULES: Rules =
+        Rules { is_namespaced: true, name_syntax: NameSyntax::Subdomain, layers: Layers::BuiltIn };
 
     /// Compares message and causes with the real server's answer to a step of a scenario.
     fn check_golden(scenario: &str, step: usize, causes: &[Cause]) {
@@ -413,6 +449,24 @@ mod tests {
         let metadata = |uid: &str| json!({"name": "a", "namespace": "ns", "uid": uid});
         let causes = validate_update(&metadata("2"), &metadata("1"), RULES);
         assert_eq!(cause::join(&causes), "metadata.uid: Invalid value: \"2\": field is immutable");
+    }
+
+    /// D-111, DEC-32: built-in types refuse what custom resources are only warned of; how often a cause is in the list.
+    #[test]
+    fn finalizers_of_built_in_types_have_a_domain() {
+        let count = |layers, extra: Value| {
+            let mut metadata = json!({"name": "a", "namespace": "ns"});
+            let old = metadata.clone();
+            crate::machinery::merge_patch::apply(&mut metadata, &extra);
+            validate_update(&metadata, &old, Rules { layers, ..RULES }).len()
+        };
+        let counts = |layers| {
+            [json!({"labels": {"l": "bad value"}}), json!({"finalizers": ["bad key"]})]
+                .map(|extra| count(layers, extra))
+        };
+        assert_eq!(counts(Layers::Custom), [3, 1]);
+        assert_eq!(counts(Layers::BuiltIn), [1, 2]);
+        assert_eq!(counts(Layers::Single), [1, 1]);
     }
 
     /// D-111.

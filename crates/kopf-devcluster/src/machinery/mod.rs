@@ -8,6 +8,7 @@
 //! In reading order:
 //!
 //! - [`cause`]: one reason why an object is refused, and the texts of Kubernetes' field errors;
+//! - [`go`]: values and errors as Go prints them;
 //! - [`names`], [`metadata`]: what object names and object metadata may look like;
 //! - [`selector`]: label and field selectors;
 //! - [`merge_patch`], [`json_patch`]: the patches that need no knowledge of types;
@@ -27,7 +28,7 @@ pub(crate) mod defaults;
 mod differential;
 pub(crate) mod fieldset;
 pub(crate) mod go;
-mod json;
+pub(crate) mod json;
 pub(crate) mod json_patch;
 pub(crate) mod merge_patch;
 pub(crate) mod metadata;

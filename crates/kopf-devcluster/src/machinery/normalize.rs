@@ -1,6 +1,8 @@
 //! Values as Go's types write them: times in UTC, with or without fractions of a second, and quantities.
 
-use jiff::{Timestamp, fmt::temporal::DateTimeParser};
+use jiff::{Timestamp, civil, tz::Offset};
+
+use super::cause::quote;
 
 /// A `Time`: RFC 3339 in UTC, whole seconds (D-067).
 ///
@@ -8,16 +10,16 @@ use jiff::{Timestamp, fmt::temporal::DateTimeParser};
 ///
 /// The text is no moment in RFC 3339, whose offset may be any.
 pub(crate) fn time(text: &str) -> Result<String, String> {
-    parse(text).map(seconds)
+    parse(text, "").map(seconds)
 }
 
-/// A `MicroTime`: RFC 3339 in UTC, always with six digits of a second (D-067).
+/// A `MicroTime`: RFC 3339 in UTC, always with six digits of a second, which it must be sent with too (D-067).
 ///
 /// # Errors
 ///
 /// As [`time`].
 pub(crate) fn micro_time(text: &str) -> Result<String, String> {
-    parse(text).map(micros)
+    parse(text, MICROS).map(micros)
 }
 
 /// Writes a moment as a `Time`.
@@ -30,14 +32,94 @@ pub(crate) fn micros(moment: Timestamp) -> String {
     moment.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 
-fn parse(text: &str) -> Result<Timestamp, String> {
-    // Rust's parser is laxer than Go's about everything but the date and time themselves.
-    static PARSER: DateTimeParser = DateTimeParser::new();
-    let is_strict = text.len() >= 20 && text.as_bytes()[10] == b'T' && !text.contains('[');
-    let parsed = if is_strict { PARSER.parse_timestamp(text).ok() } else { None };
-    parsed.ok_or_else(|| {
-        format!("parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\"")
-    })
+/// How Go writes that there must be six digits.
+const MICROS: &str = ".000000";
+
+/// Reads a moment as Go does, whose errors say which part of the layout does not fit.
+fn parse(text: &str, fraction: &str) -> Result<Timestamp, String> {
+    let fails = |rest: &str, part: &str| {
+        let layout = format!("2006-01-02T15:04:05{fraction}Z07:00");
+        let (text, layout) = (quote(text), quote(&layout));
+        format!("parsing time {text} as {layout}: cannot parse {} as {}", quote(rest), quote(part))
+    };
+    let mut rest = text;
+    let mut numbers = [0_i64; 6];
+    for (index, part) in ["2006", "-", "01", "-", "02", "T", "15", ":", "04", ":", "05"].iter().enumerate() {
+        if index % 2 == 1 {
+            rest = rest.strip_prefix(part).ok_or_else(|| fails(rest, part))?;
+            continue;
+        }
+        let digits = rest.bytes().take(part.len()).take_while(u8::is_ascii_digit).count();
+        // Only hours may have one digit.
+        if digits == 0 || (digits < part.len() && *part != "15") {
+            return Err(fails(rest, part));
+        }
+        numbers[index / 2] = rest[..digits].parse().map_err(|_| fails(rest, part))?;
+        rest = &rest[digits..];
+    }
+    let digits = |text: &str| text.bytes().skip(1).take_while(u8::is_ascii_digit).count();
+    let has_point = rest.starts_with(['.', ',']);
+    let length = match fraction {
+        "" if has_point && digits(rest) > 0 => digits(rest) + 1,
+        "" => 0,
+        _ if has_point && digits(rest) >= 6 => fraction.len(),
+        _ => return Err(fails(rest, fraction)),
+    };
+    let nanos: i64 = format!("{:0<9.9}", rest[..length].trim_start_matches(['.', ','])).parse().unwrap_or(0);
+    rest = &rest[length..];
+    let offset = match rest.strip_prefix('Z') {
+        Some(end) => {
+            rest = end;
+            0
+        }
+        None => {
+            let (seconds, end) = numeric_offset(rest).ok_or_else(|| fails(rest, "Z07:00"))?;
+            rest = end;
+            seconds
+        }
+    };
+    let wrong = |why: &str| format!("parsing time {}: {why}", quote(text));
+    if !rest.is_empty() {
+        return Err(wrong(&format!("extra text: {}", quote(rest))));
+    }
+    for (index, what, range) in [
+        (1, "month", 1..=12),
+        (2, "day", 1..=31),
+        (3, "hour", 0..=23),
+        (4, "minute", 0..=59),
+        (5, "second", 0..=59),
+    ] {
+        if !range.contains(&numbers[index]) {
+            return Err(wrong(&format!("{what} out of range")));
+        }
+    }
+    let [year, month, day, hour, minute, second] = numbers;
+    let small = |number: i64| i8::try_from(number).unwrap_or_default();
+    civil::Date::new(i16::try_from(year).unwrap_or_default(), small(month), small(day))
+        .ok()
+        .and_then(|date| {
+            let nanos = i32::try_from(nanos).unwrap_or_default();
+            let moment = date.at(small(hour), small(minute), small(second), nanos);
+            Offset::from_seconds(offset).ok()?.to_timestamp(moment).ok()
+        })
+        .ok_or_else(|| wrong("day out of range"))
+}
+
+/// The seconds of an offset such as `+02:00`, and what comes behind.
+fn numeric_offset(text: &str) -> Option<(i32, &str)> {
+    let bytes = text.as_bytes();
+    let number = |at: usize| -> Option<i32> {
+        let digits = text.get(at..at + 2)?;
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+    };
+    let sign = match bytes.first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let (hours, minutes) = (number(1)?, number(4)?);
+    (bytes[3] == b':' && hours <= 24 && minutes < 60)
+        .then(|| (sign * (hours * 3600 + minutes * 60), &text[6..]))
 }
 
 /// A `Quantity` in its canonical form: `0.5` is `500m`, `1024Mi` is `1Gi` (D-067).
@@ -197,8 +279,30 @@ mod tests {
     /// D-067, D-162.
     #[test]
     fn micro_times_have_six_digits() {
-        assert_eq!(micro_time("2020-01-01T00:00:00Z").unwrap(), "2020-01-01T00:00:00.000000Z");
-        assert_eq!(micro_time("2020-01-01T01:00:00.1234567+01:00").unwrap(), "2020-01-01T00:00:00.123456Z");
+        assert_eq!(micro_time("2020-01-01T00:00:00.000000Z").unwrap(), "2020-01-01T00:00:00.000000Z");
+        assert_eq!(micro_time("2020-01-01T01:00:00.123456+01:00").unwrap(), "2020-01-01T00:00:00.123456Z");
+    }
+
+    /// D-067: texts of a real server.
+    #[test]
+    fn times_are_refused_in_the_words_of_go() {
+        let check = |text: &str, expected: &str| {
+            let error = micro_time(text).unwrap_err();
+            let layout = "as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse";
+            assert_eq!(error, format!("parsing time \"{text}\"{}", expected.replace("…", layout)));
+        };
+        check("2025-01-01T00:00:00Z", " … \"Z\" as \".000000\"");
+        check("2025-01-01T00:00:00.1Z", " … \".1Z\" as \".000000\"");
+        check("2025-01-01T00:00:00.123456789Z", " … \"789Z\" as \"Z07:00\"");
+        check("2025-01-01", " … \"\" as \"T\"");
+        check("2025-01-01T00:00:00", " … \"\" as \".000000\"");
+        check("x", " … \"x\" as \"2006\"");
+        check("2025-13-01T00:00:00.000000Z", ": month out of range");
+        let error = time("x").unwrap_err();
+        assert_eq!(
+            error,
+            "parsing time \"x\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"x\" as \"2006\""
+        );
     }
 
     /// D-067.

@@ -59,7 +59,7 @@ mod tests {
         let error = decode(&json!({"labels": {"a": 1}}), "metadata").unwrap_err();
         assert_eq!(
             error,
-            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels.a of type string"
+            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string"
         );
         for wrong in [json!([]), json!({"name": 1}), json!({"finalizers": "x"}), json!({"generation": 1.5})] {
             assert!(decode(&wrong, "metadata").is_err(), "{wrong}");

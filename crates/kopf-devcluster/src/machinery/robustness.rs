@@ -168,7 +168,11 @@ proptest! {
         merge_patch::apply(&mut patched, &object);
         let _ = json_patch::apply(&mut patched, &object);
         let _ = object_meta::decode(&object["metadata"], "metadata");
-        let rules = metadata::Rules { is_namespaced: true, name_syntax: names::NameSyntax::Subdomain };
+        let rules = metadata::Rules {
+            is_namespaced: true,
+            name_syntax: names::NameSyntax::Subdomain,
+            layers: metadata::Layers::BuiltIn,
+        };
         metadata::validate_create(&object["metadata"], rules);
         metadata::validate_update(&object["metadata"], &live["metadata"], rules);
         metadata::warnings(&object["metadata"]);

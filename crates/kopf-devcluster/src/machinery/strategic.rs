@@ -27,7 +27,14 @@ pub(crate) enum Error {
 /// Applies a strategic merge patch to an object of a type. Without a type all lists are replaced.
 pub(crate) fn apply(target: &mut Value, patch: &Value, id: Option<TypeId>) -> Result<(), Error> {
     let Value::Object(patch) = patch else {
-        return Err(Error::Malformed("invalid JSON document".to_owned()));
+        let found = match patch {
+            Value::String(_) => "string",
+            Value::Number(_) => "number",
+            Value::Bool(_) => "bool",
+            _ => return Err(Error::Malformed("invalid JSON document".to_owned())),
+        };
+        let error = format!("json: cannot unmarshal {found} into Go value of type map[string]interface {{}}");
+        return Err(Error::Malformed(error));
     };
     let original = std::mem::take(target);
     let original = match original {

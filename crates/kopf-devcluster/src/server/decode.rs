@@ -31,11 +31,24 @@ pub(crate) fn object(request: &Request, api_version: &str, kind: &str) -> Result
         BodyFormat::Json => json(&request.body).map_err(|error| unrecognized(&request.body, kind, &error))?,
         BodyFormat::Yaml => yaml(&request.body).map_err(|error| unrecognized(&request.body, kind, &error))?,
     };
-    if decoded.value.is_object() {
-        return Ok(decoded);
+    if !decoded.value.is_object() {
+        let error = format!(
+            "json: cannot unmarshal {} into Go value of type struct {{ APIVersion string \
+             \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
+            go_type(&decoded.value)
+        );
+        return Err(unrecognized(&request.body, kind, &error));
     }
-    let error = format!("cannot unmarshal {} into Go value of type struct", go_type(&decoded.value));
-    Err(unrecognized(&request.body, kind, &error))
+    for field in ["apiVersion", "kind"] {
+        let found = &decoded.value[field];
+        if !found.is_string() && !found.is_null() {
+            let found = go_type(found);
+            let error =
+                format!("json: cannot unmarshal {found} into Go struct field .{field} of type string");
+            return Err(unrecognized(&request.body, kind, &error));
+        }
+    }
+    Ok(decoded)
 }
 
 fn protobuf(body: &[u8], api_version: &str, kind: &str) -> Result<Decoded, ApiError> {
@@ -47,8 +60,19 @@ fn protobuf(body: &[u8], api_version: &str, kind: &str) -> Result<Decoded, ApiEr
     Ok(Decoded { value, duplicates: Vec::new() })
 }
 
+/// How much of an unreadable body an error shows.
+const SHOWN_BYTES: usize = 30;
+
 fn unrecognized(body: &[u8], kind: &str, error: &str) -> ApiError {
-    let beginning = String::from_utf8_lossy(&body[..body.len().min(100)]);
+    let shown = &body[..body.len().min(SHOWN_BYTES)];
+    // What does not look like an object is taken for binary data.
+    let mut beginning = match shown.first() {
+        Some(b'{') => String::from_utf8_lossy(shown).into_owned(),
+        _ => shown.iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    if body.len() > SHOWN_BYTES {
+        beginning += " ...";
+    }
     ApiError::bad_request(format!(
         "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: \
          {error} ({beginning})"

@@ -193,6 +193,7 @@ async fn whole(
             written(&target, request, update::update(&target, name, body).await?)
         }
         ("patch", Some(name)) if supported => {
+            patch::check_media_type(request, served)?;
             let options = WriteOptions::of(request, "PatchOptions")?;
             let target = Target { shared, served, namespace, subresource: None, options: &options };
             written(&target, request, patch::patch(&target, request, name).await?)
@@ -248,17 +249,18 @@ fn written(target: &Target<'_>, request: &Request, written: Written) -> Result<R
 async fn delete_one(target: &Target<'_>, request: &Request, name: &str) -> Result<Reply, ApiError> {
     let form = negotiation::for_objects(&request.headers)?;
     let options = DeleteOptions::of(request)?;
-    let deleted = delete::delete(target, name, &options).await?;
-    match delete::answer(target, name, &deleted) {
-        (status, Some(object), _) => Ok(transform::object_reply(
-            target.served,
-            form,
-            Table::of(request, target.shared)?,
-            status,
-            &object,
-        )),
-        (status, None, value) => Ok(Reply::value(status, form.encoding, &value)),
-    }
+    let warnings = delete::warnings(target, &options);
+    let deleted = match delete::delete(target, name, &options).await {
+        Ok(deleted) => deleted,
+        Err(error) => return Err(error.with_warnings(warnings)),
+    };
+    let reply = match delete::answer(target, name, &deleted) {
+        (status, Some(object), _) => {
+            transform::object_reply(target.served, form, Table::of(request, target.shared)?, status, &object)
+        }
+        (status, None, value) => Reply::value(status, form.encoding, &value),
+    };
+    Ok(reply.with_warnings(warnings))
 }
 
 /// Deletes what a list with the same selectors would show (D-127).

@@ -170,7 +170,15 @@ impl Serialize for Sorted<'_> {
                 }
                 seq.end()
             }
-            scalar => scalar.serialize(serializer),
+            scalar => match scalar.as_f64().filter(|number| scalar.is_f64() && number.fract() == 0.0) {
+                // Go prints no point.
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "it has no fraction, and is small enough"
+                )]
+                Some(number) if number.abs() < 1e21 => serializer.serialize_i128(number as i128),
+                _ => scalar.serialize(serializer),
+            },
         }
     }
 }
@@ -241,6 +249,14 @@ mod tests {
     use super::*;
 
     /// DEC-21.
+    /// DEC-21.
+    #[test]
+    fn whole_numbers_have_no_point() {
+        let value = serde_json::json!({"a": [1.0, 1.5, 1e20, 1e22, -2.0], "b": 3});
+        let text = r#"{"a":[1,1.5,100000000000000000000,1e+22,-2],"b":3}"#;
+        assert_eq!(json(&Sorted(&value)), text.as_bytes());
+    }
+
     #[test]
     fn built_in_types_begin_with_kind_and_print_metadata_in_gos_order() {
         let value = json!({

@@ -76,6 +76,8 @@ pub(crate) fn list_bytes<'a>(
         }
         Transform::Metadata => {
             let items: Vec<Value> = objects.map(|object| metadata_only(&object.value)).collect();
+            // Go's nil slice.
+            let items = if items.is_empty() { Value::Null } else { items.into() };
             to_json(&json!({
                 "kind": "PartialObjectMetadataList",
                 "apiVersion": "meta.k8s.io/v1",
@@ -137,6 +139,9 @@ fn table_of<'a>(
             json!({"cells": cells, "object": object})
         })
         .collect();
+    // Where nothing but the age is printed, Go makes no list.
+    let is_plain = printer.is_default() && rows.is_empty();
+    let rows = if is_plain { Value::Null } else { rows.into() };
     let columns = if table.describes_columns { printer.column_definitions() } else { Value::Null };
     json!({
         "kind": "Table", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": metadata,

@@ -1,5 +1,7 @@
 //! Server-side apply (D-158 to D-160).
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::{
@@ -11,9 +13,9 @@ use super::{
     },
     merge, remove,
     set::Set,
-    view::View,
+    view::{Expected, Kind, View},
 };
-use crate::machinery::cause::Cause;
+use crate::machinery::{cause::Cause, go, json::sorted};
 
 /// Who owns the fields of an object that was never tracked, when it is first applied to.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
@@ -96,7 +98,7 @@ fn try_apply(
     writer: &Writer<'_>,
     is_forced: bool,
 ) -> Result<Applied, Failure> {
-    check_declared(config, writer.view)?;
+    check_types(config, writer.view)?;
     let mut live_value = live.cloned().unwrap_or_else(|| empty_object(writer.view));
     let stored = take_managed_fields(&mut live_value);
     let mut entries = stored.and_then(|stored| decode_entries(&stored).ok()).unwrap_or_default();
@@ -195,10 +197,10 @@ fn conflict(conflicts: &[(Entry, Set)]) -> Error {
     Error::Conflict { message, causes }
 }
 
-/// Refuses fields that the type does not have: apply does not drop them.
-fn check_declared(config: &Value, view: View<'_>) -> Result<(), Failure> {
+/// Refuses what does not fit the type: apply drops nothing.
+fn check_types(config: &Value, view: View<'_>) -> Result<(), Failure> {
     let mut faults = Vec::new();
-    collect_undeclared(config, view, "", &mut faults);
+    collect_faults(config, view, "", &mut faults);
     match &faults[..] {
         [] => Ok(()),
         [fault] => Err(Failure::Unsuitable(fault.clone())),
@@ -206,24 +208,65 @@ fn check_declared(config: &Value, view: View<'_>) -> Result<(), Failure> {
     }
 }
 
-fn collect_undeclared(value: &Value, view: View<'_>, path: &str, faults: &mut Vec<String>) {
+fn collect_faults(value: &Value, view: View<'_>, path: &str, faults: &mut Vec<String>) {
+    if let Some(fault) = type_fault(value, view) {
+        faults.push(format!("{path}: {fault}"));
+        return;
+    }
     match value {
         Value::Object(fields) => {
-            for (name, field) in fields {
+            for (name, field) in sorted(fields) {
                 let path = format!("{path}.{name}");
                 match view.declares(name) {
-                    true => collect_undeclared(field, view.field(name).0, &path, faults),
+                    true => collect_faults(field, view.field(name).0, &path, faults),
                     false => faults.push(format!("{path}: field not declared in schema")),
                 }
             }
         }
+        Value::Array(items) if view.kind(Some(value)) == Kind::KeyedList => {
+            let mut seen = BTreeSet::new();
+            for (index, item) in items.iter().enumerate() {
+                let step = match view.step(item) {
+                    Ok(step) => step,
+                    Err(fault) => {
+                        faults.push(format!("{path}: element {index}: {fault}"));
+                        return;
+                    }
+                };
+                if !seen.insert(step.clone()) {
+                    faults.push(format!("{path}: duplicate entries for key {step}"));
+                }
+                collect_faults(item, view.item(), &format!("{path}{step}"), faults);
+            }
+        }
         Value::Array(items) => {
-            for item in items {
-                let step = view.step(item).map_or_else(|_| String::new(), |step| step.to_string());
-                collect_undeclared(item, view.item(), &format!("{path}{step}"), faults);
+            for (index, item) in items.iter().enumerate() {
+                collect_faults(item, view.item(), &format!("{path}[{index}]"), faults);
             }
         }
         _ => {}
+    }
+}
+
+fn type_fault(value: &Value, view: View<'_>) -> Option<String> {
+    match (view.expects()?, value) {
+        (_, Value::Null)
+        | (Expected::String, Value::String(_))
+        | (Expected::Number, Value::Number(_))
+        | (Expected::Boolean, Value::Bool(_))
+        | (Expected::Map, Value::Object(_))
+        | (Expected::Scalar, Value::String(_) | Value::Number(_) | Value::Bool(_))
+        | (Expected::List, Value::Array(_)) => None,
+        (Expected::String, value) => {
+            Some(format!("expected string, got &value.valueUnstructured{{Value:{}}}", go::syntax(value)))
+        }
+        (Expected::Number, value) => {
+            Some(format!("expected numeric (int or float), got {}", go::type_of(value)))
+        }
+        (Expected::Boolean, value) => Some(format!("expected boolean, got &{{{}}}", go::printed(value))),
+        (Expected::Scalar, value) => Some(format!("expected any scalar, got &{{{}}}", go::printed(value))),
+        (Expected::Map, value) => Some(format!("expected map, got &{{{}}}", go::printed(value))),
+        (Expected::List, value) => Some(format!("expected list, got &{{{}}}", go::printed(value))),
     }
 }
 
@@ -302,6 +345,36 @@ mod tests {
                 .map(|entry| entry.fields.paths())
                 .unwrap_or_default()
         }
+    }
+
+    /// D-158: texts of a real server.
+    #[test]
+    fn what_does_not_fit_its_type_is_refused_in_the_words_of_the_real_server() {
+        let check = |spec: Value, expected: &str| {
+            let error = World::new().apply("m", spec, false).unwrap_err();
+            assert_eq!(error, Error::Unsuitable(expected.to_owned()));
+        };
+        check(json!({"a": 1}), ".spec.a: expected string, got &value.valueUnstructured{Value:1}");
+        check(
+            json!({"a": ["x"]}),
+            r#".spec.a: expected string, got &value.valueUnstructured{Value:[]interface {}{"x"}}"#,
+        );
+        check(json!("x"), ".spec: expected map, got &{x}");
+        check(json!({"set": {"k": 1}}), ".spec.set: expected list, got &{map[k:1]}");
+        check(
+            json!({"atomic": ["a", 1]}),
+            ".spec.atomic[1]: expected string, got &value.valueUnstructured{Value:1}",
+        );
+        check(json!({"set": ["a", "a"]}), ".spec.set: duplicate entries for key [=\"a\"]");
+        check(
+            json!({"set": [null], "x": 1}),
+            "errors:\n  .spec.set: element 0: associative list without keys has an element that's an explicit \
+             null\n  .spec.x: field not declared in schema",
+        );
+        check(
+            json!({"list": [1]}),
+            ".spec.list: element 0: associative list with keys may not have non-map elements",
+        );
     }
 
     /// D-159.

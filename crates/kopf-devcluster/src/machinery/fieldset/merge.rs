@@ -151,13 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn what_applies_twice_or_without_key_is_refused() {
+    fn what_applies_twice_or_is_no_map_is_refused() {
         let pod = View::BuiltIn(types::of_kind("", "v1", "Pod").unwrap());
         let config = |containers: Value| json!({"spec": {"containers": containers}});
         let twice = merge(&json!({}), &config(json!([{"name": "a"}, {"name": "a"}])), pod).unwrap_err();
         assert_eq!(twice, "duplicate entries for key [name=\"a\"]");
-        let without = merge(&json!({}), &config(json!([{"image": "a"}])), pod).unwrap_err();
-        assert!(without.contains("omits key field \"name\""), "{without}");
+        let scalar = merge(&json!({}), &config(json!(["a"])), pod).unwrap_err();
+        assert!(scalar.contains("non-map elements"), "{scalar}");
     }
 
     /// D-159, Appendix B: ports have two keys, one with a default; selectors are atomic.

@@ -47,6 +47,18 @@ pub(super) enum Kind {
     KeyedList,
 }
 
+/// What a value must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expected {
+    String,
+    Number,
+    Boolean,
+    /// A text, a number or a flag.
+    Scalar,
+    Map,
+    List,
+}
+
 impl<'a> View<'a> {
     /// How a value of this type is merged. A missing value takes any form.
     pub(super) fn kind(self, value: Option<&Value>) -> Kind {
@@ -116,6 +128,38 @@ impl<'a> View<'a> {
         }
     }
 
+    /// What a value of this type must be; `None` if that is not checked when it is applied.
+    pub(super) fn expects(self) -> Option<Expected> {
+        let of_shape = |shape: &Shape| match shape {
+            Shape::Text | Shape::Bytes => Some(Expected::String),
+            Shape::Flag => Some(Expected::Boolean),
+            Shape::Int32 | Shape::Int64 | Shape::Double => Some(Expected::Number),
+            Shape::Object(_) | Shape::Map(_) => Some(Expected::Map),
+            Shape::List(_) | Shape::Items => Some(Expected::List),
+            Shape::Time | Shape::MicroTime | Shape::Quantity | Shape::IntOrString => Some(Expected::Scalar),
+            Shape::Raw | Shape::FieldsV1 | Shape::Any => None,
+        };
+        match self {
+            View::Custom(_) | View::BuiltIn(_) | View::Struct(_) => Some(Expected::Map),
+            // Strings with a format are checked by the schema.
+            View::CustomPart(schema) if schema.is_int_or_string || schema.limits.format == "date-time" => {
+                None
+            }
+            View::CustomPart(schema) => match schema.kind.as_str() {
+                "object" => Some(Expected::Map),
+                "array" => Some(Expected::List),
+                "string" => Some(Expected::String),
+                "boolean" => Some(Expected::Boolean),
+                "integer" | "number" => Some(Expected::Number),
+                _ => None,
+            },
+            View::BuiltInField(field) => of_shape(&field.shape),
+            View::BuiltInItem(shape) => of_shape(shape),
+            View::Scalar => Some(Expected::String),
+            View::Unknown => None,
+        }
+    }
+
     /// The type of the items of a list.
     pub(super) fn item(self) -> Self {
         match self {
@@ -130,7 +174,7 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     ///
-    /// The item lacks a key, or is no object.
+    /// An item of a keyed list is no object, or one of a set is no scalar.
     pub(super) fn step(self, item: &Value) -> Result<Step, String> {
         match self {
             View::CustomPart(schema) if schema.list_type == ListType::Map => {
@@ -141,11 +185,28 @@ impl<'a> View<'a> {
                 key_of(item, &schema.list_map_keys, default)
             }
             View::BuiltInField(Field { list: Some(ListKeys::Map(keys)), .. }) => {
-                // The only key with a default, of ports of containers and services.
-                let default = |key: &str| (key == "protocol").then(|| "TCP".into());
+                // Of ports one key has a default; other keys are what Go makes of nothing.
+                let is_number = |key: &str| {
+                    let field = self.item().field(key).0;
+                    field.expects() == Some(Expected::Number)
+                };
+                let default = |key: &str| match key {
+                    "protocol" => Some("TCP".into()),
+                    key if is_number(key) => Some(0.into()),
+                    _ => Some("".into()),
+                };
                 key_of(item, keys, default)
             }
-            _ => Ok(Step::Value(item.clone())),
+            _ => match item {
+                Value::Null => {
+                    Err("associative list without keys has an element that's an explicit null".to_owned())
+                }
+                Value::Object(_) => {
+                    Err("associative list without keys has an element that's a map type".to_owned())
+                }
+                Value::Array(_) => Err("not supported: associative list with lists as elements".to_owned()),
+                _ => Ok(Step::Value(item.clone())),
+            },
         }
     }
 }
@@ -193,21 +254,20 @@ fn deduced(value: Option<&Value>) -> Kind {
 }
 
 fn key_of(item: &Value, keys: &[String], default: impl Fn(&str) -> Option<Value>) -> Result<Step, String> {
-    let Value::Object(fields) = item else {
-        return Err("associative list with keys may not have non-map elements".to_owned());
+    let fields = match item {
+        Value::Object(fields) => fields,
+        Value::Null => return Err("associative list with keys may not have a null element".to_owned()),
+        _ => return Err("associative list with keys may not have non-map elements".to_owned()),
     };
     let mut sorted: Vec<_> = keys.iter().collect();
     sorted.sort_unstable();
     let mut key = Map::new();
     for name in sorted {
         let value = fields.get(name).filter(|value| !value.is_null()).cloned().or_else(|| default(name));
-        let value = value.ok_or_else(|| {
-            format!(
-                "associative list with keys has an element that omits key field \"{name}\" (and doesn't have \
-                 default value)"
-            )
-        })?;
-        key.insert(name.clone(), value);
+        // An item without a key is known by the others.
+        if let Some(value) = value {
+            key.insert(name.clone(), value);
+        }
     }
     Ok(Step::Key(key))
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::structural::{Additional, Schema};
 
 /// Drops nulls that a schema neither allows nor replaces, then fills in defaults.
+#[cfg(test)]
 pub(crate) fn apply(object: &mut Value, schema: &Schema) {
     drop_nulls(object, Some(schema));
     fill_in(object, schema);

@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::structural::{Additional, Schema};
 use crate::machinery::{
     cause::Cause,
-    json::{child, sorted},
-    metadata::{self, Rules},
+    json::{canonical, child, sorted},
+    metadata::{self, Layers, Rules},
     names::{self, NameSyntax},
     object_meta,
 };
@@ -17,8 +17,8 @@ use crate::machinery::{
 ///
 /// # Errors
 ///
-/// The first field that has the wrong type.
-pub(crate) fn coerce(object: &mut Value, schema: &Schema) -> Result<Vec<String>, Cause> {
+/// The first field that has the wrong type, in the words of the real server.
+pub(crate) fn coerce(object: &mut Value, schema: &Schema) -> Result<Vec<String>, String> {
     let mut unknown = Vec::new();
     coerce_at(object, schema, true, "", &mut unknown)?;
     unknown.sort_unstable();
@@ -31,20 +31,26 @@ fn coerce_at(
     is_object: bool,
     path: &str,
     unknown: &mut Vec<String>,
-) -> Result<(), Cause> {
+) -> Result<(), String> {
     match value {
         Value::Object(fields) => {
             for (name, field) in fields.iter_mut() {
                 let path = child(path, name);
                 match name.as_str() {
                     "apiVersion" | "kind" if is_object && !field.is_string() => {
-                        return Err(Cause::invalid(path, field, "must be a string"));
+                        return Err(described(&Cause::invalid(path, field, "must be a string")));
                     }
                     "metadata" if is_object => {
-                        let decoded = object_meta::decode(field, &path)
-                            .map_err(|fault| Cause::invalid(path.clone(), field, &fault))?;
+                        // Go decodes metadata by itself, and from a map: paths begin in it, and of errors the first by name is told.
+                        let decoded =
+                            object_meta::decode(&canonical(field), "").map_err(|fault| {
+                                match path.as_str() {
+                                    "metadata" => fault,
+                                    path => described(&Cause::invalid(path, field, &fault)),
+                                }
+                            })?;
                         *field = decoded.value;
-                        unknown.extend(decoded.unknown);
+                        unknown.extend(decoded.unknown.iter().map(|inner| child(&path, inner)));
                     }
                     _ => {}
                 }
@@ -68,6 +74,10 @@ fn coerce_at(
         _ => {}
     }
     Ok(())
+}
+
+fn described(cause: &Cause) -> String {
+    format!("{}: {}", cause.field, cause.message)
 }
 
 /// Checks type and metadata of the objects embedded in an object, not its own.
@@ -134,7 +144,11 @@ fn validate_resource(object: &Value, path: &str, causes: &mut Vec<Cause>) {
 
 fn validate_metadata(metadata: &Value, path: &str) -> Vec<Cause> {
     let has = |name: &str| metadata.get(name).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
-    let rules = Rules { is_namespaced: has("namespace"), name_syntax: NameSyntax::PathSegment };
+    let rules = Rules {
+        is_namespaced: has("namespace"),
+        name_syntax: NameSyntax::PathSegment,
+        layers: Layers::Custom,
+    };
     let mut causes = metadata::validate_create(metadata, rules);
     // An embedded object needs no name.
     causes.retain(|cause| has("name") || cause.field != "metadata.name");
@@ -174,8 +188,11 @@ mod tests {
                 "spec": {"template": {"metadata": {}, "spec": {"metadata": {"odd": 1}}}},
             })
         );
-        let cause = coerce(&mut json!({"metadata": {"labels": {"a": 1}}}), &schema()).unwrap_err();
-        assert_eq!(cause.field, "metadata");
+        let error = coerce(&mut json!({"metadata": {"labels": {"a": 1}}}), &schema()).unwrap_err();
+        assert_eq!(
+            error,
+            "json: cannot unmarshal number into Go struct field ObjectMeta.labels of type string"
+        );
     }
 
     /// D-075.

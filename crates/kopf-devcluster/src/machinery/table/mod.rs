@@ -35,6 +35,15 @@ impl Printer {
         Self { columns: Columns::Custom(custom::columns(version)) }
     }
 
+    /// Whether there are no columns but those of any type, as the real server makes them: of types that it prints in
+    /// no way of its own.
+    pub(crate) fn is_default(&self) -> bool {
+        match &self.columns {
+            Columns::BuiltIn(columns) => columns.len() == 2 && columns[1].name == "Created At",
+            Columns::Custom(_) => false,
+        }
+    }
+
     /// The `columnDefinitions` of a `Table`.
     pub(crate) fn column_definitions(&self) -> Value {
         let definition = |name: &str, kind: &str, format: &str, description: &str, priority: i64| {

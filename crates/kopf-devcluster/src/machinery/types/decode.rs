@@ -29,7 +29,7 @@ pub(crate) struct Decoded {
 ///
 /// The text of the first type error, as Go's JSON decoder words it.
 pub(crate) fn decode(value: &Value, id: TypeId, path: &str) -> Result<Decoded, String> {
-    let mut decoder = Decoder { unknown: Vec::new() };
+    let mut decoder = Decoder::default();
     let Value::Object(fields) = value else {
         return Err(type_error(value, id.name(), path, &format!("v1.{}", id.name())));
     };
@@ -37,6 +37,9 @@ pub(crate) fn decode(value: &Value, id: TypeId, path: &str) -> Result<Decoded, S
     let mut decoded = type_meta(fields, id);
     decoder.decode_fields(fields, id, path, &mut decoded)?;
     decoder.report_unknown(fields, id, path, &["kind", "apiVersion"]);
+    if let Some(error) = decoder.error {
+        return Err(error.text);
+    }
     Ok(Decoded { value: Value::Object(decoded), unknown: decoder.unknown })
 }
 
@@ -46,8 +49,20 @@ fn type_meta(fields: &Map<String, Value>, id: TypeId) -> Map<String, Value> {
     own.filter_map(|name| Some((name.to_owned(), fields.get(name)?.clone()))).collect()
 }
 
+#[derive(Default)]
 struct Decoder {
     unknown: Vec<String>,
+    /// Where in the document the decoder is: the index of a field in each object around.
+    place: Vec<usize>,
+    error: Option<Fault>,
+}
+
+/// An error, ordered by which of several Go tells: what ends the decoding at once, then what comes first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Fault {
+    is_mild: bool,
+    place: Vec<usize>,
+    text: String,
 }
 
 impl Decoder {
@@ -55,6 +70,15 @@ impl Decoder {
         let unknown =
             fields.keys().filter(|name| id.field(name).is_none() && !known.contains(&name.as_str()));
         self.unknown.extend(unknown.map(|name| child(path, name)));
+    }
+
+    fn note(&mut self, text: String) {
+        // Wrong types are noted by Go, which goes on; what a type says itself ends everything.
+        let is_mild = text.starts_with("json: cannot unmarshal");
+        let fault = Fault { is_mild, place: self.place.clone(), text };
+        if self.error.as_ref().is_none_or(|error| fault < *error) {
+            self.error = Some(fault);
+        }
     }
 
     fn decode_object(&mut self, value: &Value, id: TypeId, path: &str, owner: &str) -> Result<Value, String> {
@@ -81,10 +105,16 @@ impl Decoder {
                 continue;
             }
             let value = fields.get(&field.name).unwrap_or(&Value::Null);
-            let value = match value {
-                Value::Null => None,
-                value => self.decode_value(value, &field.shape, &child(path, &field.name), id.name())?,
+            self.place.push(fields.keys().position(|name| *name == field.name).unwrap_or_default());
+            let decoded_value = match value {
+                Value::Null => Ok(None),
+                value => self.decode_value(value, &field.shape, &child(path, &field.name), id.name()),
             };
+            let value = decoded_value.unwrap_or_else(|text| {
+                self.note(text);
+                None
+            });
+            self.place.pop();
             let value = value.filter(|value| field.is_pointer || !is_zero(value, field));
             match value {
                 Some(value) => {
@@ -123,13 +153,19 @@ impl Decoder {
                 Ok(_) => value.clone(),
                 Err(error) => return Err(illegal_base64(text, &error)),
             },
+            (Shape::Bytes, Value::Array(items)) if items.first().is_some_and(|item| !item.is_number()) => {
+                return Err(type_error(&items[0], owner, path, "uint8"));
+            }
             (Shape::Time | Shape::MicroTime, Value::String(text)) if text.is_empty() => return Ok(None),
             (Shape::Time, Value::String(text)) => normalize::time(text)?.into(),
             (Shape::MicroTime, Value::String(text)) => normalize::micro_time(text)?.into(),
             (Shape::Quantity, Value::String(text)) => normalize::quantity(text)?.into(),
             (Shape::Quantity, Value::Number(number)) => normalize::quantity(&number.to_string())?.into(),
             (Shape::IntOrString, Value::String(_)) => value.clone(),
-            (Shape::IntOrString, Value::Number(number)) if number.is_i64() => value.clone(),
+            (Shape::IntOrString, Value::Number(number)) => match number.as_i64().map(i32::try_from) {
+                Some(Ok(_)) => value.clone(),
+                _ => return Err(number_error(number, owner, path, "int32")),
+            },
             (Shape::Raw | Shape::FieldsV1 | Shape::Any, value) => value.clone(),
             (Shape::Items, Value::Array(_)) => {
                 let texts = Shape::List(Box::new(Shape::Text));
@@ -146,8 +182,15 @@ impl Decoder {
             (Shape::Map(item), Value::Object(entries)) => {
                 let mut map = Map::new();
                 for (name, value) in sorted(entries) {
-                    let value = self.decode_element(value, item, &child(path, name), owner)?;
-                    map.insert(name.clone(), value);
+                    // Go names the keys of maps only where it goes on inside.
+                    let path =
+                        if matches!(**item, Shape::Object(_)) { child(path, name) } else { path.to_owned() };
+                    self.place.push(entries.keys().position(|key| key == name).unwrap_or_default());
+                    match self.decode_element(value, item, &path, owner) {
+                        Ok(value) => drop(map.insert(name.clone(), value)),
+                        Err(text) => self.note(text),
+                    }
+                    self.place.pop();
                 }
                 Value::Object(map)
             }
@@ -241,7 +284,9 @@ fn go_kind(value: &Value) -> &'static str {
 
 fn go_type(shape: &Shape) -> String {
     match shape {
-        Shape::Text | Shape::Quantity | Shape::IntOrString => "string".to_owned(),
+        Shape::Text | Shape::Quantity => "string".to_owned(),
+        // What is no text is read as a number.
+        Shape::IntOrString => "int32".to_owned(),
         Shape::Flag => "bool".to_owned(),
         Shape::Int32 => "int32".to_owned(),
         Shape::Int64 => "int64".to_owned(),
@@ -283,7 +328,8 @@ fn illegal_base64(text: &str, error: &base64::DecodeError) -> String {
     let position = match error {
         base64::DecodeError::InvalidByte(position, _)
         | base64::DecodeError::InvalidLastSymbol { offset: position, .. } => *position,
-        _ => text.len(),
+        // Go tells where the last group begins.
+        _ => text.len() - text.len() % 4,
     };
     format!("illegal base64 data at input byte {position}")
 }
@@ -345,7 +391,7 @@ mod tests {
             "",
             "ConfigMap",
             json!({"data": {"k": 1}}),
-            "json: cannot unmarshal number into Go struct field ConfigMap.data.k of type string",
+            "json: cannot unmarshal number into Go struct field ConfigMap.data of type string",
         );
         check(
             "apps",
@@ -354,6 +400,21 @@ mod tests {
             "json: cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32",
         );
         check("", "Secret", json!({"data": {"k": "no!"}}), "illegal base64 data at input byte 2");
+
+        check("", "Secret", json!({"data": {"k": "x"}}), "illegal base64 data at input byte 0");
+        // Of several errors, what ends the decoding at once is told, then what comes first.
+        check(
+            "",
+            "Secret",
+            json!({"metadata": {"labels": {"l": 1}}, "type": 1, "data": {"k": "x"}}),
+            "illegal base64 data at input byte 0",
+        );
+        check(
+            "",
+            "Secret",
+            json!({"type": 1, "metadata": {"labels": {"l": 1}}}),
+            "json: cannot unmarshal number into Go struct field Secret.type of type string",
+        );
         check("", "Pod", json!([]), "json: cannot unmarshal array into Go value of type v1.Pod");
     }
 
@@ -363,7 +424,7 @@ mod tests {
             "coordination.k8s.io",
             "Lease",
             json!({"spec": {
-                "renewTime": "2020-01-01T01:00:00.5+01:00", "acquireTime": "",
+                "renewTime": "2020-01-01T01:00:00.500000+01:00", "acquireTime": "",
             }}),
         );
         assert_eq!(lease.value["spec"], json!({"renewTime": "2020-01-01T00:00:00.500000Z"}));
@@ -376,7 +437,7 @@ mod tests {
     fn the_objects_in_the_real_answers_survive_decoding() {
         let answers = testing::contract_json("golden/apiserver-1.37.2.json").to_string();
         let answers: Value =
-            serde_json::from_str(&answers.replace("\"<time>\"", "\"2020-01-01T00:00:00Z\"")).unwrap();
+            serde_json::from_str(&answers.replace("\"<time>\"", "\"2020-01-01T00:00:00.000000Z\"")).unwrap();
         let mut objects = Vec::new();
         collect_objects(&answers, &mut objects);
         let mut kinds = std::collections::BTreeSet::new();
@@ -388,8 +449,8 @@ mod tests {
             };
             let decoded = decode(object, id, "").unwrap();
             // Micro times are masked like other times.
-            let text = decoded.value.to_string().replace("00:00.000000Z", "00:00Z");
-            assert_eq!(text, object.to_string());
+            let text = |value: &Value| value.to_string().replace("00:00.000000Z", "00:00Z");
+            assert_eq!(text(&decoded.value), text(object));
             assert_eq!(decoded.unknown, Vec::<String>::new());
             kinds.insert(object["kind"].as_str().unwrap());
         }

@@ -6,10 +6,11 @@ use super::create::{self, Owned};
 use super::ownership::Ownership;
 use super::prepare::{meta_text, metadata, remove};
 use super::update::{change, check_name};
-use super::validate::{Checked, decoded};
+use super::validate::{Checked, Nulls, cannot_be_handled, fitting};
 use super::{Target, Written};
 use crate::machinery::cause::Cause;
 use crate::machinery::fieldset::apply::{Error, apply as merge};
+use crate::machinery::go;
 use crate::server::Request;
 use crate::server::decode::{Decoded, go_type, yaml};
 use crate::server::read::not_found;
@@ -66,7 +67,10 @@ fn configuration(target: &Target<'_>, request: &Request, name: &str) -> Result<D
     if !config["metadata"]["managedFields"].is_null() {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
-    check_name(target, name, config)?;
+    // The namespace is looked at later.
+    let mut named = config.clone();
+    remove(&mut named["metadata"], "namespace");
+    check_name(target, name, &named)?;
     Ok(decoded)
 }
 
@@ -84,13 +88,16 @@ fn merged(
     for field in ["resourceVersion", "uid"] {
         remove(&mut fields["metadata"], field);
     }
+    // Nobody reads it.
+    if target.served.resource.custom.is_some() && !fields["metadata"]["creationTimestamp"].is_object() {
+        remove(&mut fields["metadata"], "creationTimestamp");
+    }
     let applied = merge(live, &fields, &ownership.writer(), is_forced).map_err(|error| match error {
         Error::Conflict { message, causes } => {
             ApiError::new(409, "Conflict", message, None).with_causes(&causes)
         }
         Error::Unsuitable(why) => {
-            let (version, kind) = (&target.served.version().api_version, &target.served.resource.kind);
-            let place = format!("{}/{name}; {version}, Kind={kind}", target.namespace);
+            let place = place(target, name, config);
             ApiError::new(500, "", format!("failed to create typed patch object ({place}): {why}"), None)
         }
     })?;
@@ -105,6 +112,39 @@ fn merged(
     Ok(object)
 }
 
+/// A configuration in messages: the namespace that it says itself, and its type.
+fn place(target: &Target<'_>, name: &str, config: &Value) -> String {
+    let version = &target.served.version().api_version;
+    let version = if version.contains('/') { version.clone() } else { format!("/{version}") };
+    let namespace = meta_text(config, "namespace");
+    format!("{namespace}/{name}; {version}, Kind={}", target.served.resource.kind)
+}
+
+/// What was merged, as the type of the endpoint reads it.
+fn converted(
+    target: &Target<'_>,
+    name: &str,
+    config: &Value,
+    value: Value,
+    duplicates: &[String],
+) -> Result<Checked, ApiError> {
+    fitting(target, Decoded { value, duplicates: duplicates.to_vec() }, Nulls::Kept).map_err(|why| {
+        if why.starts_with("strict decoding error") || target.served.resource.custom.is_some() {
+            return cannot_be_handled(target.served, &why);
+        }
+        let place = place(target, name, config);
+        let version = &target.served.version().api_version;
+        let version = if version.contains('/') { version.clone() } else { format!("/{version}") };
+        let message = format!(
+            "failed to convert new object ({place}) to proper version: unable to convert unstructured object to \
+             {version}, Kind={}: {}",
+            target.served.resource.kind,
+            go::conversion_error(&why)
+        );
+        ApiError::new(500, "", message, None)
+    })
+}
+
 async fn change_by(
     target: &Target<'_>,
     name: &str,
@@ -114,7 +154,8 @@ async fn change_by(
 ) -> Result<Written, ApiError> {
     change(target, name, Owned::Already, |current| {
         let value = merged(target, name, Some(current), config, is_forced)?;
-        decoded(target, Decoded { value, duplicates: duplicates.to_vec() })
+        check_name(target, name, config)?;
+        converted(target, name, config, value, duplicates)
     })
     .await
 }
@@ -129,6 +170,9 @@ async fn create_by(
     if target.subresource.is_some() {
         return Err(not_found(target.served, name));
     }
+    create::check_place(target, config)?;
+    let mut value = merged(target, name, None, config, is_forced)?;
+    create::check_namespace(target, config)?;
     let uid = meta_text(config, "uid");
     if !uid.is_empty() {
         let why = format!(
@@ -136,16 +180,15 @@ async fn create_by(
         );
         return Err(ApiError::conflict(target.subject(name), &why));
     }
-    create::check_place(target, config)?;
-    let mut value = merged(target, name, None, config, is_forced)?;
     metadata(&mut value).shift_remove("resourceVersion");
-    let Checked { mut value, mut warnings } =
-        decoded(target, Decoded { value, duplicates: duplicates.to_vec() })?;
-    let (asked, owned) = create::admitted(target, &mut value, Owned::Already).await?;
-    warnings.extend(asked);
-    match create::store_new(target, value, owned, warnings).await {
-        Ok(written) => Ok(written),
-        Err(CreateError::Exists(_)) => Err(ApiError::already_exists(target.subject(name), false)),
-        Err(CreateError::Refused(error)) => Err(error),
-    }
+    let Checked { mut value, warnings } = converted(target, name, config, value, duplicates)?;
+    let created = async {
+        let (asked, owned) = create::admitted(target, &mut value, Owned::Already).await?;
+        match create::store_new(target, value, owned, asked).await {
+            Ok(written) => Ok(written),
+            Err(CreateError::Exists(_)) => Err(ApiError::already_exists(target.subject(name), false)),
+            Err(CreateError::Refused(error)) => Err(error),
+        }
+    };
+    create::with_warnings(created.await, warnings)
 }

@@ -22,17 +22,36 @@ const NAME_TRIES: usize = 8;
 
 /// Creates the object in a body.
 pub(crate) async fn create(target: &Target<'_>, body: Decoded) -> Result<Written, ApiError> {
-    let Checked { mut value, mut warnings } = accepted(target, body)?;
-    let (asked, owned) = admitted(target, &mut value, Owned::ByUpdate).await?;
-    warnings.extend(asked);
+    let Checked { value, warnings } = accepted(target, body)?;
+    with_warnings(create_accepted(target, value).await, warnings)
+}
+
+/// What was said about a body is said also if it is refused later.
+pub(super) fn with_warnings(
+    result: Result<Written, ApiError>,
+    warnings: Vec<String>,
+) -> Result<Written, ApiError> {
+    match result {
+        Ok(written) => Ok(Written { warnings: [warnings, written.warnings].concat(), ..written }),
+        Err(error) => Err(error.with_warnings(warnings)),
+    }
+}
+
+async fn create_accepted(target: &Target<'_>, mut value: Value) -> Result<Written, ApiError> {
+    let (warnings, owned) = admitted(target, &mut value, Owned::ByUpdate).await?;
     if meta_text(&value, "name").is_empty() && !meta_text(&value, "generateName").is_empty() {
         return create_named(target, &value, owned, warnings).await;
     }
     let name = meta_text(&value, "name").to_owned();
+    let is_generated = !meta_text(&value, "generateName").is_empty();
     match store_new(target, value, owned, warnings).await {
         Ok(written) => Ok(written),
         Err(CreateError::Exists(there)) => {
-            Err(ApiError::already_exists(target.subject(&name), is_being_deleted(&there.value)))
+            let (subject, is_ending) = (target.subject(&name), is_being_deleted(&there.value));
+            Err(match is_generated {
+                true => ApiError::name_not_generated(subject, is_ending),
+                false => ApiError::already_exists(subject, is_ending),
+            })
         }
         Err(CreateError::Refused(error)) => Err(error),
     }
@@ -54,10 +73,17 @@ pub(crate) fn create_unasked(target: &Target<'_>, value: Value) -> Result<(), Ap
 
 /// The object in a body, if it can be created here at all.
 fn accepted(target: &Target<'_>, body: Decoded) -> Result<Checked, ApiError> {
-    let Checked { value, warnings } = decoded(target, body)?;
-    check_type(target, &value).map_err(|error| error.with_warnings(warnings.clone()))?;
-    check_namespace(target, &value)?;
-    if !meta_text(&value, "resourceVersion").is_empty() {
+    let checked = decoded(target, body)?;
+    match check_new(target, &checked.value) {
+        Ok(()) => Ok(checked),
+        Err(error) => Err(error.with_warnings(checked.warnings)),
+    }
+}
+
+fn check_new(target: &Target<'_>, value: &Value) -> Result<(), ApiError> {
+    check_type(target, value)?;
+    check_namespace(target, value)?;
+    if !meta_text(value, "resourceVersion").is_empty() {
         return Err(ApiError::new(
             500,
             "",
@@ -65,8 +91,7 @@ fn accepted(target: &Target<'_>, body: Decoded) -> Result<Checked, ApiError> {
             None,
         ));
     }
-    check_place(target, &value)?;
-    Ok(Checked { value, warnings })
+    check_place(target, value)
 }
 
 /// Asks the mutating webhooks about a new object. What they change is nobody's (DEC-34): the managed fields are made
@@ -131,7 +156,7 @@ async fn create_named(
             Err(CreateError::Refused(error)) => return Err(error),
         }
     }
-    Err(ApiError::already_exists(target.subject(&taken), false).with_retry_after(1))
+    Err(ApiError::name_not_generated(target.subject(&taken), false))
 }
 
 /// Whether the managed fields of an object are still to be made.

@@ -61,22 +61,19 @@ impl DeleteOptions {
             false => decode::object(request, "v1", "DeleteOptions")?.value,
         };
         let mut causes = Vec::new();
-        let text = |name: &str| -> Option<String> {
-            body[name].as_str().or_else(|| request.query.text(name)).map(ToOwned::to_owned)
-        };
-        let propagation = propagation(
-            text("propagationPolicy").as_deref(),
-            body["orphanDependents"].as_bool().or_else(|| request.query.optional_flag("orphanDependents")),
-            &mut causes,
-        );
-        let dry_runs: Vec<&str> = match body["dryRun"].as_array() {
-            Some(values) => values.iter().filter_map(Value::as_str).collect(),
-            None => request.query.all("dryRun"),
+        // With a body, the query counts for nothing.
+        let query = request.body.is_empty().then_some(&request.query);
+        let policy = body["propagationPolicy"].as_str().or_else(|| query?.text("propagationPolicy"));
+        let orphan = body["orphanDependents"].as_bool().or_else(|| query?.optional_flag("orphanDependents"));
+        let propagation = propagation(policy, orphan, &mut causes);
+        let dry_runs: Vec<&str> = match query {
+            None => body["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str).collect(),
+            Some(query) => query.all("dryRun"),
         };
         let dry_run = dry_run(&dry_runs, &mut causes);
-        let grace_seconds = match body["gracePeriodSeconds"].as_i64() {
-            Some(seconds) => Some(seconds),
-            None => request.query.number("gracePeriodSeconds")?,
+        let grace_seconds = match query {
+            None => body["gracePeriodSeconds"].as_i64(),
+            Some(query) => query.number("gracePeriodSeconds")?,
         };
         if !causes.is_empty() {
             return Err(ApiError::invalid_options("DeleteOptions", &causes));
@@ -103,6 +100,15 @@ fn propagation(policy: Option<&str>, orphan: Option<bool>, causes: &mut Vec<Caus
         }
         (None, None) => None,
     }
+}
+
+/// What one should know who deletes an object without saying what becomes of its dependents.
+pub(crate) fn warnings(target: &Target<'_>, options: &DeleteOptions) -> Vec<String> {
+    let resource = &target.served.resource;
+    let is_job = (resource.group.as_str(), resource.kind.as_str()) == ("batch", "Job");
+    let text = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to \
+                remove them or set propagationPolicy=Orphan to suppress this warning";
+    (is_job && options.propagation.is_none()).then(|| text.to_owned()).into_iter().collect()
 }
 
 /// Deletes an object, or begins to.

@@ -3,15 +3,16 @@
 use serde_json::Value;
 
 use super::create::Owned;
-use super::prepare::{meta_text, metadata};
+use super::prepare::metadata;
 use super::update::{change, check_name};
-use super::validate::{Checked, check_type, decoded_or};
+use super::validate::{Checked, Nulls, check_type, fitting};
 use super::{Target, Written, apply};
 use crate::machinery::cause::Cause;
 use crate::machinery::{go, json_patch, merge_patch, strategic};
-use crate::server::decode::{Decoded, json};
+use crate::server::decode::{Decoded, go_type, json};
 use crate::server::{Request, encode, negotiation};
 use crate::status::{ApiError, Subject};
+use crate::types::registry::Served;
 
 const JSON_PATCH: &str = "application/json-patch+json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -45,11 +46,13 @@ pub(crate) async fn patch(target: &Target<'_>, request: &Request, name: &str) ->
             return Err(ApiError::patch_not_applicable());
         }
         let duplicates = duplicates.clone();
-        let unfit = |value: &Value, why: &str| unfit(target, kind, &document, value, why);
-        let Checked { mut value, warnings } = decoded_or(target, Decoded { value, duplicates }, unfit)?;
-        check_type(target, &value)?;
-        check_name(target, name, &value)?;
-        check_uid(target, name, current, &mut value)?;
+        let patched = value.clone();
+        let Checked { mut value, warnings } = fitting(target, Decoded { value, duplicates }, Nulls::Dropped)
+            .map_err(|why| kind.unfitting(target, &patched, &document, &why))?;
+        let checked = check_type(target, &value).and_then(|()| check_name(target, name, &value));
+        if let Err(error) = checked {
+            return Err(error.with_warnings(warnings));
+        }
         if target.served.resource.namespaced {
             metadata(&mut value).insert("namespace".to_owned(), target.namespace.into());
         }
@@ -58,37 +61,14 @@ pub(crate) async fn patch(target: &Target<'_>, request: &Request, name: &str) ->
     .await
 }
 
-/// A patch that makes an object of a built-in type unfit for it is what is invalid, not the object (D-153).
-fn unfit(target: &Target<'_>, kind: Kind, document: &Value, patched: &Value, why: &str) -> ApiError {
-    let cause = match kind {
-        Kind::Strategic => Cause::invalid("patch", &go::printed(document).into(), &go::conversion_error(why)),
-        Kind::Json | Kind::Merge => {
-            let text = encode::to_bytes(target.served.version().view, patched);
-            Cause::invalid("patch", &String::from_utf8_lossy(&text).into(), why)
-        }
-    };
-    ApiError::invalid(Subject { group: "", what: "", name: "" }, &[cause])
-}
-
-/// A patch cannot change the uid: one with the uid of a namesake that was there before is refused, as a change of an
-/// immutable field (D-154). Of custom resources, `/status` does not look at metadata at all.
-fn check_uid(target: &Target<'_>, name: &str, current: &Value, value: &mut Value) -> Result<(), ApiError> {
-    let there = meta_text(current, "uid");
-    if meta_text(value, "uid") == there {
-        return Ok(());
+/// Refuses patches of a kind that the resource does not take, before anything else about them is looked at.
+pub(crate) fn check_media_type(request: &Request, served: &Served) -> Result<(), ApiError> {
+    let media_type = negotiation::media_type(&request.headers).unwrap_or_default();
+    let accepted = accepted(served.resource.custom.is_some());
+    match accepted.contains(&media_type.as_str()) {
+        true => Ok(()),
+        false => Err(ApiError::unsupported_media_type(accepted)),
     }
-    let is_custom = target.served.resource.custom.is_some();
-    if is_custom && target.subresource.is_some() {
-        metadata(value).insert("uid".to_owned(), there.into());
-        return Ok(());
-    }
-    if meta_text(value, "uid").is_empty() {
-        return Ok(());
-    }
-    let cause = Cause::invalid("metadata.uid", &value["metadata"]["uid"], "field is immutable");
-    // The real server checks the metadata of custom resources in two layers.
-    let causes = vec![cause; if is_custom { 2 } else { 1 }];
-    Err(ApiError::invalid(target.subject(name), &causes))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +81,13 @@ enum Kind {
 impl Kind {
     fn apply(self, target: &Target<'_>, document: &Value, value: &mut Value) -> Result<(), ApiError> {
         match self {
-            Self::Merge if !document.is_object() => Err(ApiError::bad_request("invalid JSON patch")),
+            Self::Merge if document.is_null() => Err(ApiError::bad_request("Invalid JSON Patch")),
+            Self::Merge if !document.is_object() => {
+                let found = go_type(document);
+                Err(ApiError::bad_request(format!(
+                    "error decoding patch: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+                )))
+            }
             Self::Merge => {
                 merge_patch::apply(value, document);
                 Ok(())
@@ -124,6 +110,33 @@ impl Kind {
                 }
             }),
         }
+    }
+}
+
+impl Kind {
+    /// What a patch made is none of the type.
+    fn unfitting(self, target: &Target<'_>, patched: &Value, document: &Value, why: &str) -> ApiError {
+        let (shown, why) = match self {
+            Self::Strategic => (go::printed(&without_nulls(document)), go::conversion_error(why)),
+            Self::Json | Self::Merge => {
+                let text = encode::to_bytes(target.served.version().view, patched);
+                (String::from_utf8_lossy(&text).into_owned(), why.to_owned())
+            }
+        };
+        let nothing = Subject { group: "", what: "", name: "" };
+        ApiError::invalid(nothing, &[Cause::invalid("patch", &shown.into(), &why)])
+    }
+}
+
+/// A strategic patch after it has been applied: what was to be removed is gone from it, too.
+fn without_nulls(document: &Value) -> Value {
+    match document {
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(_, field)| !field.is_null())
+            .map(|(name, field)| (name.clone(), without_nulls(field)))
+            .collect(),
+        other => other.clone(),
     }
 }
 

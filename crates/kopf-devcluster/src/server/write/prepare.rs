@@ -7,14 +7,8 @@ use crate::types::flags::{GENERATION, STATUS};
 use crate::types::{Resource, Version};
 
 /// System fields that clients cannot set on create.
-const WIPED: &[&str] = &[
-    "uid",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "selfLink",
-    "generation",
-];
+const WIPED: &[&str] =
+    &["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"];
 /// System fields that an update keeps, whatever it says.
 const KEPT: &[&str] = &[
     "name",
@@ -73,6 +67,7 @@ pub(crate) fn for_create(target: &Target<'_>, object: &mut Value) {
     } else {
         fields.shift_remove("namespace");
     }
+    // Types that do not count keep what they are sent.
     if has_generation(resource) {
         fields.insert("generation".to_owned(), 1.into());
     }
@@ -92,6 +87,10 @@ pub(crate) fn for_update(target: &Target<'_>, old: &Value, new: &mut Value) {
         None => {}
     }
     for field in KEPT {
+        if *field == "uid" && !meta_text(new, "uid").is_empty() {
+            // Another one is refused later.
+            continue;
+        }
         let value = old["metadata"].get(*field).cloned();
         let fields = metadata(new);
         match value {

@@ -24,34 +24,38 @@ use crate::types::strategy;
 /// Replaces an object by the one in a body, or creates it where the type permits.
 pub(crate) async fn update(target: &Target<'_>, name: &str, body: Decoded) -> Result<Written, ApiError> {
     let Checked { value, warnings } = decoded(target, body)?;
-    check_type(target, &value).map_err(|error| error.with_warnings(warnings.clone()))?;
+    create::with_warnings(replace(target, name, value).await, warnings)
+}
+
+async fn replace(target: &Target<'_>, name: &str, value: Value) -> Result<Written, ApiError> {
+    check_type(target, &value)?;
     check_name(target, name, &value)?;
     let key = target.key(name);
     let may_create = target.served.resource.has(CREATE_ON_UPDATE) && target.subresource.is_none();
     if may_create && target.shared.store.get(&target.served.resource.store, &key).is_none() {
-        return create_instead(target, value, warnings).await;
+        return create_instead(target, value).await;
     }
     let unconditional = target.served.resource.has(UNCONDITIONAL_UPDATE);
-    change(target, name, Owned::ByUpdate, |_| {
+    change(target, name, Owned::ByUpdate, |old| {
+        check_uid(target, name, old, &value)?;
         if !unconditional && meta_text(&value, "resourceVersion").is_empty() {
             let cause =
                 Cause::invalid("metadata.resourceVersion", &0.into(), "must be specified for an update");
             return Err(ApiError::invalid(target.subject(name), &[cause]));
         }
-        Ok(Checked { value: value.clone(), warnings: warnings.clone() })
+        Ok(Checked { value: value.clone(), warnings: Vec::new() })
     })
     .await
 }
 
-async fn create_instead(
-    target: &Target<'_>,
-    mut value: Value,
-    mut warnings: Vec<String>,
-) -> Result<Written, ApiError> {
-    metadata(&mut value).shift_remove("resourceVersion");
-    let (asked, owned) = create::admitted(target, &mut value, Owned::ByUpdate).await?;
-    warnings.extend(asked);
+async fn create_instead(target: &Target<'_>, mut value: Value) -> Result<Written, ApiError> {
+    // There is nothing with this uid.
     let name = meta_text(&value, "name").to_owned();
+    if !meta_text(&value, "uid").is_empty() {
+        check_uid(target, &name, &Value::Null, &value)?;
+    }
+    metadata(&mut value).shift_remove("resourceVersion");
+    let (warnings, owned) = create::admitted(target, &mut value, Owned::ByUpdate).await?;
     match create::store_new(target, value, owned, warnings).await {
         Ok(written) => Ok(written),
         Err(CreateError::Exists(_)) => Err(ApiError::modified(target.subject(&name))),
@@ -71,15 +75,7 @@ pub(super) fn check_name(target: &Target<'_>, name: &str, value: &Value) -> Resu
         let message = format!("the name of the object ({said}) does not match the name on the URL ({name})");
         return Err(ApiError::bad_request(message));
     }
-    let namespace = meta_text(value, "namespace");
-    if !namespace.is_empty() && namespace != target.namespace {
-        let message = format!(
-            "the namespace of the object ({namespace}) does not match the namespace on the request ({})",
-            target.namespace
-        );
-        return Err(ApiError::bad_request(message));
-    }
-    Ok(())
+    create::check_namespace(target, value)
 }
 
 /// Changes an object: `make` gets it as the endpoint shows it, and gives what it shall be. Done again on the newer
@@ -95,11 +91,14 @@ pub(crate) async fn change(
     loop {
         let object = target.shared.store.get(store, &key).ok_or_else(|| not_found(target.served, name))?;
         let old = seen(target.served, &object.value);
-        let new = make(&old)?;
-        check_preconditions(target, name, &old, &new.value)?;
-        match change_to(target, &object, &old, new, owned).await {
-            Ok(written) => return Ok(written),
-            Err(Failed::Refused(error)) => return Err(error),
+        let Checked { value: new, warnings } = make(&old)?;
+        let changed = match check_version(target, name, &old, &new) {
+            Ok(()) => change_to(target, &object, &old, new, owned).await,
+            Err(error) => Err(error.into()),
+        };
+        match changed {
+            Ok(written) => return create::with_warnings(Ok(written), warnings),
+            Err(Failed::Refused(error)) => return create::with_warnings(Err(error), warnings),
             Err(Failed::Stale) => {}
         }
     }
@@ -123,8 +122,8 @@ impl From<Stale> for Failed {
     }
 }
 
-/// A uid or resource version in the new object must be those of the old one (D-107).
-fn check_preconditions(target: &Target<'_>, name: &str, old: &Value, new: &Value) -> Result<(), ApiError> {
+/// A uid in the new object must be that of the old one (D-107). A patch finds it immutable instead.
+fn check_uid(target: &Target<'_>, name: &str, old: &Value, new: &Value) -> Result<(), ApiError> {
     let (uid, there) = (meta_text(new, "uid"), meta_text(old, "uid"));
     if !uid.is_empty() && uid != there {
         let (resource, namespace) = (&target.served.resource, target.namespace);
@@ -140,6 +139,10 @@ fn check_preconditions(target: &Target<'_>, name: &str, old: &Value, new: &Value
         );
         return Err(ApiError::conflict(target.subject(name), &why));
     }
+    Ok(())
+}
+
+fn check_version(target: &Target<'_>, name: &str, old: &Value, new: &Value) -> Result<(), ApiError> {
     let version = meta_text(new, "resourceVersion");
     if !version.is_empty() && version != meta_text(old, "resourceVersion") {
         return Err(ApiError::modified(target.subject(name)));
@@ -151,11 +154,10 @@ async fn change_to(
     target: &Target<'_>,
     object: &Arc<Object>,
     old: &Value,
-    new: Checked,
+    mut new: Value,
     owned: Owned,
 ) -> Result<Written, Failed> {
-    let Checked { value: mut new, mut warnings } = new;
-    warnings.extend(validate::complete(target, &mut new, Some(old)));
+    let mut warnings = validate::complete(target, &mut new, Some(old));
     if owned == Owned::ByUpdate {
         managed::update(Some(old), &mut new, &Ownership::of(target).writer());
         drop_times_of_scale(&mut new);

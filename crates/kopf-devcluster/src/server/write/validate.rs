@@ -7,7 +7,7 @@ use super::options::FieldValidation;
 use super::prepare::{meta_text, remove};
 use crate::machinery::{metadata, names::NameSyntax};
 use crate::server::decode::Decoded;
-use crate::status::{ApiError, Subject};
+use crate::status::ApiError;
 use crate::types::registry::Served;
 use crate::types::{Resource, Shape};
 
@@ -20,17 +20,30 @@ pub(crate) struct Checked {
 
 /// Takes out what the type does not have, and refuses it or warns of it as asked (D-131).
 pub(crate) fn decoded(target: &Target<'_>, body: Decoded) -> Result<Checked, ApiError> {
-    decoded_or(target, body, |_, why| cannot_be_handled(target.served, why))
+    // Of another type nothing is known; warnings are made of a custom resource before.
+    if target.served.resource.custom.is_none() {
+        check_type(target, &body.value)?;
+    }
+    fitting(target, body, Nulls::Dropped).map_err(|why| cannot_be_handled(target.served, &why))
 }
 
-/// The same, with an error of one's own for a built-in type that the object does not fit.
-pub(crate) fn decoded_or(
-    target: &Target<'_>,
-    body: Decoded,
-    unfit: impl FnOnce(&Value, &str) -> ApiError,
-) -> Result<Checked, ApiError> {
+/// What becomes of nulls that a custom resource can neither have nor replace by a default (D-077).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nulls {
+    /// They go with the decoding.
+    Dropped,
+    /// What was applied is not decoded: they stay, and are refused.
+    Kept,
+}
+
+/// As [`decoded`].
+///
+/// # Errors
+///
+/// Why the body is none of the type, in the words of the real server.
+pub(crate) fn fitting(target: &Target<'_>, body: Decoded, nulls: Nulls) -> Result<Checked, String> {
     let Decoded { mut value, duplicates } = body;
-    let unknown = unknown_fields(target.served, &mut value, unfit)?;
+    let unknown = unknown_fields(target.served, &mut value, nulls)?;
     let problems: Vec<String> = duplicates
         .into_iter()
         .map(|path| format!("duplicate field \"{path}\""))
@@ -38,7 +51,7 @@ pub(crate) fn decoded_or(
         .collect();
     match target.options.validation {
         FieldValidation::Strict if !problems.is_empty() => {
-            Err(cannot_be_handled(target.served, &format!("strict decoding error: {}", problems.join(", "))))
+            Err(format!("strict decoding error: {}", problems.join(", ")))
         }
         FieldValidation::Warn => Ok(Checked { value, warnings: problems }),
         FieldValidation::Ignore | FieldValidation::Strict => Ok(Checked { value, warnings: Vec::new() }),
@@ -52,24 +65,12 @@ pub(crate) fn cannot_be_handled(served: &Served, why: &str) -> ApiError {
 }
 
 /// Removes the fields that the type does not have; gives their paths, sorted.
-fn unknown_fields(
-    served: &Served,
-    value: &mut Value,
-    unfit: impl FnOnce(&Value, &str) -> ApiError,
-) -> Result<Vec<String>, ApiError> {
-    let unknown = match &served.version().definition {
-        Some(_) if is_other_version(served, value) => return Ok(fields_beside_metadata(value)),
-        Some(definition) => definition.decode(value).map_err(|cause| {
-            let subject = Subject {
-                group: &served.resource.group,
-                what: &served.resource.kind,
-                name: meta_text(value, "name"),
-            };
-            ApiError::invalid(subject, &[cause])
-        }),
-        None => crate::types::fields::decode(served, value).map_err(|why| unfit(value, &why)),
+fn unknown_fields(served: &Served, value: &mut Value, nulls: Nulls) -> Result<Vec<String>, String> {
+    let mut unknown = match &served.version().definition {
+        Some(_) if is_other_version(served, value) => return Ok(fields_beside_metadata(served, value)),
+        Some(definition) => definition.decode(value, nulls == Nulls::Kept)?,
+        None => crate::types::fields::decode(served, value)?,
     };
-    let mut unknown = unknown?;
     unknown.sort();
     Ok(unknown)
 }
@@ -79,8 +80,12 @@ fn is_other_version(served: &Served, value: &Value) -> bool {
     !said.is_empty() && said != served.version().api_version
 }
 
-/// Of a version that is not this endpoint's no fields are known.
-fn fields_beside_metadata(value: &Value) -> Vec<String> {
+/// Of a version that is not this endpoint's no fields are known; of another group's nobody asks.
+fn fields_beside_metadata(served: &Served, value: &Value) -> Vec<String> {
+    let group = value["apiVersion"].as_str().and_then(|said| said.split_once('/')).map(|(group, _)| group);
+    if group != Some(served.resource.group.as_str()) {
+        return Vec::new();
+    }
     let fields = value.as_object().into_iter().flat_map(|fields| fields.keys());
     fields.filter(|field| !matches!(field.as_str(), "apiVersion" | "kind" | "metadata")).cloned().collect()
 }
@@ -90,6 +95,16 @@ pub(crate) fn check_type(target: &Target<'_>, value: &Value) -> Result<(), ApiEr
     let (resource, version) = (&target.served.resource, target.served.version());
     let (api_version, kind) = (value["apiVersion"].as_str(), value["kind"].as_str());
     if let Some(api_version) = api_version.filter(|text| !text.is_empty() && *text != version.api_version) {
+        let (group, other) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+        let is_known = target.shared.registry().find_kind(group, other, &resource.kind).is_some();
+        if resource.custom.is_none() && !is_known {
+            let kind = kind.filter(|kind| !kind.is_empty()).unwrap_or(&resource.kind);
+            return Err(ApiError::bad_request(format!(
+                "{kind} in version \"{other}\" cannot be handled as a {}: no kind \"{kind}\" is registered for \
+                 version \"{api_version}\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+                resource.kind
+            )));
+        }
         return Err(ApiError::bad_request(format!(
             "the API version in the data ({api_version}) does not match the expected API version ({})",
             version.api_version
@@ -153,7 +168,12 @@ pub(crate) fn new_object(target: &Target<'_>, value: &Value) -> Result<Vec<Strin
     if let Some(definition) = &target.served.version().definition {
         causes.extend(definition.validate(value, None, &mut warnings));
     }
-    causes.extend(crate::types::strategy::validate_create(target, value));
+    let found = crate::types::strategy::validate_create(target, value);
+    if target.served.resource.kind == "Event" && !found.is_empty() {
+        // They are looked at first, and told alone.
+        causes.clear();
+    }
+    causes.extend(found);
     if causes.is_empty() { Ok(warnings) } else { Err(target.invalid(meta_text(value, "name"), &causes)) }
 }
 
@@ -179,7 +199,15 @@ fn metadata_rules(resource: &Resource) -> metadata::Rules {
         ("rbac.authorization.k8s.io", _) => NameSyntax::PathSegment,
         _ => NameSyntax::Subdomain,
     };
-    metadata::Rules { is_namespaced: resource.namespaced, name_syntax }
+    let layers = match (resource.group.as_str(), resource.kind.as_str()) {
+        ("apiextensions.k8s.io", _) => metadata::Layers::Custom,
+        _ if resource.custom.is_some() => metadata::Layers::Custom,
+        ("admissionregistration.k8s.io" | "coordination.k8s.io" | "events.k8s.io", _) | ("", "Event") => {
+            metadata::Layers::Single
+        }
+        _ => metadata::Layers::BuiltIn,
+    };
+    metadata::Rules { is_namespaced: resource.namespaced, name_syntax, layers }
 }
 
 /// An object in the form in which it is stored: the storage version's.
