@@ -47,7 +47,7 @@ impl Differences {
         let mut is_allowed = false;
         for (index, row) in rows.iter().enumerate() {
             let here = row.places.iter().filter(|known| covers(known, place));
-            let fields = row.fields.iter().filter(|known| matches(known, &difference.field));
+            let fields = row.fields.iter().filter(|known| matches(known, difference));
             for (place, field) in here.flat_map(|place| fields.clone().map(move |field| (place, field))) {
                 occurred.extend([(index, place.clone()), (index, field.clone())]);
                 is_allowed = true;
@@ -76,7 +76,12 @@ fn covers(known: &str, place: &str) -> bool {
     place.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
-fn matches(pattern: &str, field: &str) -> bool {
-    let pattern: Vec<String> = pattern.split('*').map(regex::escape).collect();
-    Regex::new(&format!("^{}$", pattern.join(".*"))).unwrap().is_match(field)
+/// A pattern is for a field, or for a field and what is said of it: `message: *text*`.
+fn matches(pattern: &str, difference: &Difference) -> bool {
+    let parts: Vec<String> = pattern.split('*').map(regex::escape).collect();
+    let is_match = |text: &str| Regex::new(&format!("(?s)^{}$", parts.join(".*"))).unwrap().is_match(text);
+    match pattern.contains(": ") {
+        true => is_match(&format!("{}: {}", difference.field, difference.texts())),
+        false => is_match(&difference.field),
+    }
 }

@@ -8,15 +8,18 @@ mod compare;
 mod differences;
 mod door;
 mod expect;
+mod generator;
 mod hook;
 mod runner;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use differences::Differences;
 use door::Door;
+use generator::Kind;
 use kopf_devcluster::{DevCluster, ListenOptions};
-use runner::{Outcome, Runner};
+use runner::{Outcome, Pair, Runner};
+use serde_json::Value;
 
 /// Scenarios that are known to fail.
 #[rustfmt::skip]
@@ -47,6 +50,63 @@ async fn scenarios_hold_in_lock_step_with_a_real_server() {
     let listener = cluster.listen(ListenOptions::default()).await.unwrap();
     let door = Door::http(&listener.url());
     judge(&Runner::in_lock_step(&cluster, door, real()).await.run_all().await, true);
+}
+
+/// `SEED` and `COUNT` say which episodes and how many, `KIND` of which kind.
+#[tokio::test]
+#[ignore = "needs a real cluster: make test-real"]
+async fn generated_requests_are_answered_as_by_a_real_server() {
+    let number = |name: &str, default: u64| {
+        let given = std::env::var(name).ok();
+        given.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+    };
+    let (seed, count) = (number("SEED", 1), number("COUNT", 100));
+    let filter = std::env::var("KIND").unwrap_or_default();
+    let kinds: Vec<Kind> = Kind::all().into_iter().filter(|kind| kind.name.contains(&filter)).collect();
+    let cluster = DevCluster::builder().rbac().start().await.unwrap();
+    let listener = cluster.listen(ListenOptions::default()).await.unwrap();
+    let (ours, real) = (Door::http(&listener.url()), real());
+    let definitions: Value = kinds.iter().filter_map(Kind::definition).collect();
+    let mut pair = Pair::new(&cluster, &ours, &real, &definitions).await;
+    let mut known = Differences::read();
+    // By what differs: how often, and the first example.
+    let mut found: BTreeMap<String, (usize, String)> = BTreeMap::new();
+    for (number, kind) in (0..count).zip(kinds.iter().cycle()) {
+        let place = format!("generated {}", kind.name);
+        let mut is_known = |difference: &_| known.allow(&place, difference);
+        let mut steps = kind.episode(seed, number);
+        let Some((last, mut differences)) = pair.play(&steps, &mut is_known).await else { continue };
+        steps.truncate(last + 1);
+        let call = steps[last]["c"].as_str().unwrap().split(' ').next().unwrap().to_owned();
+        let what = format!("{} {call} {}", kind.name, differences[0].kind());
+        if let Some((times, _)) = found.get_mut(&what) {
+            *times += 1;
+            continue;
+        }
+        // The fewest steps that show it.
+        for index in (0..last).rev() {
+            let mut fewer = steps.clone();
+            fewer.remove(index);
+            if let Some((number, again)) = pair.play(&fewer, &mut is_known).await
+                && number + 1 == fewer.len()
+                && again[0].kind() == differences[0].kind()
+            {
+                (steps, differences) = (fewer, again);
+            }
+        }
+        let lines = steps.iter().map(|step| format!("    {step}\n"));
+        let differences = differences.iter().take(4).map(|difference| format!("  {difference}\n"));
+        let example = format!("{}{}", differences.collect::<String>(), lines.collect::<String>());
+        found.insert(what, (1, format!("episode {number}\n{example}")));
+    }
+    pair.clean_up().await;
+    let mut report: String =
+        found.iter().map(|(what, (times, example))| format!("{what}, {times} times, {example}")).collect();
+    if filter.is_empty() {
+        let unused = known.unused(|place| place.starts_with("generated "));
+        report.extend(unused.iter().map(|row| format!("docs/devcluster-differences.md: {row}\n")));
+    }
+    assert!(report.is_empty(), "with SEED={seed} COUNT={count} KIND={filter}\n{report}");
 }
 
 /// The real cluster.

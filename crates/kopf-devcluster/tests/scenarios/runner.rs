@@ -166,6 +166,63 @@ impl<'a> Runner<'a> {
     }
 }
 
+/// The dev cluster and a real server, played to side by side by the generator.
+pub(crate) struct Pair<'a> {
+    ours: Side<'a>,
+    real: Side<'a>,
+}
+
+impl<'a> Pair<'a> {
+    /// Makes the definitions and a namespace of this run on both.
+    pub(crate) async fn new(
+        cluster: &'a DevCluster,
+        ours: &'a Door,
+        real: &'a Door,
+        definitions: &Value,
+    ) -> Self {
+        let namespace = format!("generated-{}", run_id());
+        let variables = HashMap::from([("NS".to_owned(), namespace.clone())]);
+        let side =
+            |cluster, door| Side { cluster, door, variables: variables.clone(), watches: HashMap::new() };
+        let pair = Self { ours: side(Some(cluster), ours), real: side(None, real) };
+        for side in [&pair.ours, &pair.real] {
+            define(side.door, definitions).await;
+            side.make_namespace(&namespace).await;
+        }
+        pair
+    }
+
+    /// Plays steps until the answers to one differ in what is not known: that step, and how.
+    pub(crate) async fn play(
+        &mut self,
+        steps: &[Value],
+        mut is_known: impl FnMut(&Difference) -> bool,
+    ) -> Option<(usize, Vec<Difference>)> {
+        for side in [&mut self.ours, &mut self.real] {
+            side.variables.retain(|name, _| name == "NS");
+        }
+        let episode = format!("e{}", run_id());
+        for side in [&mut self.ours, &mut self.real] {
+            side.variables.insert("EP".to_owned(), episode.clone());
+        }
+        let mut comparison = Comparison::new(&self.ours.variables["NS"], &episode);
+        for (number, step) in steps.iter().enumerate() {
+            let (Seen::Answer(real), _) = self.real.play(step).await else { continue };
+            let (Seen::Answer(ours), _) = self.ours.play(step).await else { continue };
+            let mut found = comparison.answer(&recorded(&real), &ours);
+            found.retain(|difference| !is_known(difference));
+            if !found.is_empty() {
+                return Some((number, found));
+            }
+        }
+        None
+    }
+
+    pub(crate) async fn clean_up(&self) {
+        self.real.clean_up(&self.real.variables["NS"], "").await;
+    }
+}
+
 impl Side<'_> {
     async fn make_namespace(&self, namespace: &str) {
         let body = json!({"metadata": {"name": namespace}});
@@ -214,6 +271,10 @@ impl Side<'_> {
             // What the webhook server itself answers says nothing about the cluster.
             return (Seen::Nothing, Vec::new());
         }
+        if step["u"][0].as_str().is_some_and(|object| object.starts_with('$')) {
+            // It was never there.
+            return (Seen::Nothing, Vec::new());
+        }
         let call = call(step);
         if let Some(name) = step["bg"].as_str() {
             self.watches.insert(name.to_owned(), self.door.watch(&call).await);
@@ -221,7 +282,8 @@ impl Side<'_> {
         }
         let answer = self.door.send(&call).await;
         let problems = expect::answer(&step["x"], &answer);
-        for (name, path) in step["sv"].as_object().into_iter().flatten() {
+        let saved = step["sv"].as_object().filter(|_| answer.status.is_success());
+        for (name, path) in saved.into_iter().flatten() {
             let value = dig(&answer.body, path.as_str().unwrap()).map(|value| match value {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
@@ -363,9 +425,14 @@ fn call(step: &Value) -> Call {
         .flatten()
         .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
         .collect();
-    let body = match (&step["raw"], step.get("b")) {
-        (Value::String(raw), _) => Some(raw.clone()),
-        (_, Some(body)) => Some(body.to_string()),
+    let body = match (&step["raw"], step.get("b"), &step["u"]) {
+        (Value::String(raw), _, _) => Some(raw.clone()),
+        (_, Some(body), _) => Some(body.to_string()),
+        (_, _, Value::Array(update)) => {
+            let mut object = serde_json::from_str(update[0].as_str().unwrap()).unwrap_or_default();
+            merge(&mut object, &update[1]);
+            Some(object.to_string())
+        }
         _ => None,
     };
     if body.is_some() && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
@@ -384,6 +451,24 @@ fn call(step: &Value) -> Call {
     };
     let method = if is_watch { Method::GET } else { method.parse().unwrap() };
     Call { method, path, headers, body }
+}
+
+/// Changes a value as a merge patch says.
+fn merge(value: &mut Value, patch: &Value) {
+    let Value::Object(changes) = patch else {
+        *value = patch.clone();
+        return;
+    };
+    if !value.is_object() {
+        *value = json!({});
+    }
+    let fields = value.as_object_mut().unwrap();
+    for (name, change) in changes {
+        match change {
+            Value::Null => drop(fields.shift_remove(name)),
+            change => merge(fields.entry(name).or_insert(Value::Null), change),
+        }
+    }
 }
 
 /// Replaces `$name` in all texts and keys.
