@@ -673,7 +673,7 @@ def main() -> None:
         parser.error(f"there is no row {', '.join(sorted(unknown))}: {', '.join(row.name for row in ROWS)}")
     kit = build()
     rows = [row for row in ROWS if row.name in chosen]
-    started = time.monotonic()
+    started, load = time.monotonic(), os.getloadavg()[0]
     results = measure(kit, rows, options.rounds, options.scale, options.peers.split(",") if options.peers else [])
     minutes = (time.monotonic() - started) / 60
     words = f"ROUNDS={options.rounds} SCALE={options.scale:g}" + (f" ROWS={options.rows}" if options.rows else "")
@@ -682,6 +682,7 @@ def main() -> None:
             table(results, rows, options.scale),
             "",
             f"- {datetime.date.today().isoformat()}, `make bench {words}`, {minutes:.0f} minutes.",
+            f"- Load average before it began: {load:.1f}. Above 0.5 the machine was busy with other work, and the figures are upper bounds.",
             f"- {machine()}.",
             f"- {versions(kit)}.",
         ]
