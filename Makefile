@@ -39,7 +39,7 @@ wheel: .venv/ready  ## one release wheel in dist/
 	rm -rf dist
 	.venv/bin/maturin build --release --locked --out dist --interpreter .venv/bin/python
 
-# ROUNDS=1 SCALE=0.1 is a quick look; only the whole of it is kept in docs/performance.md.
+# ROUNDS=1 SCALE=0.1 is a quick look; only three rounds of all rows are kept in docs/performance.md.
 ROUNDS = 3
 SCALE = 1
 ROWS =

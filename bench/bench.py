@@ -688,7 +688,7 @@ def main() -> None:
         ]
     )
     print(f"\n{text}")
-    if options.rounds >= 3 and options.scale == 1 and not options.rows and not options.peers:
+    if options.rounds >= 3 and not options.rows and not options.peers:
         write(text)
         print(f"\nwritten into {PAGE.relative_to(ROOT)}")
 
