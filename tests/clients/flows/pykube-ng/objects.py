@@ -1,6 +1,7 @@
 """pykube-ng: the steps of `contract/recordings/pykube-ng-23.6.0.json`."""
 
 import pykube
+import requests
 from steps import GROUP, NAMESPACE, crd, custom, during, show, step, until
 
 api = pykube.HTTPClient(pykube.KubeConfig.from_env())
@@ -10,6 +11,14 @@ def obj(kind: type[pykube.objects.APIObject], name: str, **fields: object) -> py
     """An object that is not created yet."""
     metadata = {"name": name, "namespace": NAMESPACE}
     return kind(api, {"apiVersion": kind.version, "kind": kind.kind, "metadata": metadata, **fields})
+
+
+def is_served() -> bool:
+    """Whether discovery knows the resource: a moment after its definition is established."""
+    try:
+        return "KopfExample" in str(api.resource_list(f"{GROUP}/v1"))
+    except requests.HTTPError:
+        return False
 
 
 with step("create namespace"):
@@ -22,7 +31,7 @@ with step("create definition"):
     pykube.CustomResourceDefinition(api, crd()).create()
 path = f"kopfexamples.{GROUP}"
 until(lambda: "Established" in str(pykube.CustomResourceDefinition.objects(api).get_by_name(path).obj["status"]))
-until(lambda: "KopfExample" in str(api.resource_list(f"{GROUP}/v1")))
+until(is_served)
 
 with step("list pods"):
     print(len(pykube.Pod.objects(api, namespace=NAMESPACE)))
