@@ -12,6 +12,10 @@ Json = Any
 # and the marker of a prefix under which nothing is kept (W-KEY-021).
 ONE_SIDED = ("cycle-configuration", "/kopf-managed")
 
+# Of both sides, and where the storages of the scenarios keep the last handled essence.
+FINALIZERS = ("kopf.zalando.org/KopfFinalizerMarker", "judged.dev/finalizer")
+HANDLED_ANNOTATIONS = ("kopf.zalando.org/last-handled-configuration", "our.example.com/seen")
+
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SECONDS = re.compile(r"\d+\.\d+(?=( \(capped \d+\))? seconds)")
@@ -42,14 +46,21 @@ def masked(value: Json) -> Json:
 
 
 def masked_object(item: Mapping[str, Json]) -> Json:
-    """An object. The records of a deletion go with it, and upstream purges them before (DEC-38)."""
+    """An object. The records of a deletion go with it, and upstream purges them before (DEC-38); so does the last handled essence
+    of one that was released, and that others still hold, which upstream brings up to date."""
     item = masked(item)
     if "deletionTimestamp" not in item["metadata"]:
         return item
     meta = dict(item["metadata"])
-    notes = {key: value for key, value in meta.pop("annotations", {}).items() if not _is_of_progress(key, value)}
+    is_released = not {*meta.get("finalizers", [])} & {*FINALIZERS}
+    notes = {
+        key: value
+        for key, value in meta.pop("annotations", {}).items()
+        if not _is_of_progress(key, value) and not (is_released and key in HANDLED_ANNOTATIONS)
+    }
+    dropped = {"progress", "dummy", "touched", *(["last-handled-configuration"] if is_released else [])}
     status = {
-        key: {inner: value for inner, value in stanza.items() if inner not in ("progress", "dummy", "touched")}
+        key: {inner: value for inner, value in stanza.items() if inner not in dropped}
         if key in ("kopf", "our") and isinstance(stanza, dict)
         else stanza
         for key, stanza in (item.get("status") or {}).items()

@@ -905,6 +905,17 @@ fn the_last_changes_of_a_deletion_carry_the_records() {
     assert!(record.as_str().unwrap().contains("\"success\":true"), "{record}");
 }
 
+/// DEC-38: nothing is compared any more with what was handled last, so it stays as it is.
+#[test]
+fn the_last_handled_essence_stays_when_a_deletion_ends() {
+    let mut bench = Bench::new(&[("d", Trigger::Delete { optional: false })]);
+    let outputs = bench.event(&leaving("101"));
+    let outputs = bench.finish_with(&outputs, Outcome::Succeeded(None), json!({"spec": {"x": 1}}));
+    let body = outputs.body();
+    let written: Vec<_> = body["metadata"]["annotations"].as_object().unwrap().keys().collect();
+    assert_eq!(written, ["kopf.zalando.org/d"]);
+}
+
 /// DEC-38: but not in a request of their own: a crash before the release may repeat a deletion of one step (DEC-1).
 #[test]
 fn the_results_of_a_deletion_take_no_request_for_records() {
