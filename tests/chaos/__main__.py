@@ -16,7 +16,10 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
-from course import DOORS, FAULTS, SILENT, Outcome, play_alone, play_mixture
+from course import Outcome
+from faults import FAULTS, SILENT
+from plays import play_alone, play_mixture
+from processes import DOORS
 
 MIXTURE = "mixture"
 HEADS = (

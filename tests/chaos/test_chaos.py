@@ -6,7 +6,8 @@ Courses with fixed seeds, over both doors; `make chaos` plays others, each fault
 import shutil
 
 import pytest
-from course import MIXED, play_mixture
+from faults import MIXED
+from plays import play_mixture
 
 VISIBLE = [fault for fault in MIXED if fault != "kill -9"]
 

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 import pytest
-from course import CHILDREN, CRD, EXAMPLES, PATIENCE, Course
+from course import CHILDREN, Course
 from judge import Client, History
+from processes import CRD, EXAMPLES, PATIENCE
 from realkube import RealCluster
 from shared_cluster import SharedCluster
 
