@@ -35,6 +35,7 @@ PAGE = ROOT / "docs" / "performance.md"
 PATIENCE = 400.0  # seconds until a run counts as failed
 
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests/support")]
+# Found by the path above only.
 import realkube  # noqa: E402
 import tools  # noqa: E402
 

@@ -3,7 +3,7 @@
     python actor.py BATCH RECORDS        with the Python whose `kopf` is to be judged; KUBECONFIG names the cluster
 
 It knows nothing but the public names of `kopf`, and is the same file on both sides. A record is one line of JSON, written at
-once, so that a killed process loses none. Handlers do what their script says for the number of the attempt, which is kept in
+once, so that a killed process loses the last at most. Handlers do what their script says for the number of the attempt, which is kept in
 the object: a repeated attempt does the same again.
 """
 
@@ -21,6 +21,7 @@ from typing import Any
 # Logins by the client libraries are not what is judged here, and importing them takes seconds.
 sys.modules["kubernetes"] = None  # type: ignore[assignment]
 
+# After the line above, because of it.
 import kopf  # noqa: E402
 
 Json = Any
@@ -32,6 +33,7 @@ class Records:
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(self._file, b"\n\n")  # ends a line that a kill has torn: tests/support/journals.py
 
     def write(self, what: str, **values: Json) -> None:
         line = json.dumps({"what": what, "at": time.monotonic(), "by": kopf.__version__, **values}, default=repr)

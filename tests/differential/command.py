@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "support"), str(HERE.parents[1] / "scripts")]
 
+# Found by the path above only.
 import tools  # noqa: E402
 from player import Player, PlayError, Side  # noqa: E402
 from scenarios import make_batch, make_relay  # noqa: E402

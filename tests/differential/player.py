@@ -21,6 +21,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
+import journals
 from actor import GROUP, object_path, plural
 
 Json = Any
@@ -217,8 +218,7 @@ class Player:
                 if number in unfinished:
                     plays[number].unsettled.append(index)
         operator.stop(signal.SIGKILL)
-        for line in operator.records.read_text().splitlines():
-            record = json.loads(line)
+        for record in journals.read(operator.records):
             number = scenario_of(record)
             if number is not None:
                 plays[number].records.append(record)

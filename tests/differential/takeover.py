@@ -22,6 +22,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import journals
 from actor import GROUP, plural
 from comparison import side_by_side
 from masking import canonical, masked, masked_object
@@ -100,8 +101,7 @@ class Relay(Player):
         operators[0].stop(signal.SIGKILL)
         for observer in observers:
             observer.stop()
-        for line in operators[0].records.read_text().splitlines():
-            record = json.loads(line)
+        for record in journals.read(operators[0].records):
             number = scenario_of(record)
             if number is not None:
                 lives[number].play.records.append(record)

@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+import journals
+
 __all__ = ["Client", "History", "Journal", "Problem", "judge", "unsettled"]
 
 PREFIX = "kopf.zalando.org/"
@@ -299,8 +301,7 @@ class Journal:
         """All calls, by their starts."""
         calls: list[Call] = []
         running: dict[tuple[int, str, str], list[Call]] = {}
-        for line in self.path.read_bytes().splitlines():
-            told = json.loads(line)
+        for told in journals.read(self.path):
             key = (told["pid"], told["handler"], told["uid"])
             do, at, outcome = told.pop("do"), told.pop("at"), told.pop("outcome", None)
             if do == "start":

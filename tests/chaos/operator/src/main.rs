@@ -36,7 +36,10 @@ struct Journal(File);
 impl Journal {
     fn open() -> std::io::Result<Self> {
         let path = std::env::var_os("CHAOS_JOURNAL").expect("CHAOS_JOURNAL: the file of the journal");
-        Ok(Self(OpenOptions::new().append(true).create(true).open(path)?))
+        let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+        // Ends a line that a kill has torn: tests/support/journals.py.
+        file.write_all(b"\n\n")?;
+        Ok(Self(file))
     }
 
     fn write(&self, cause: &Example, event: &Value) {
