@@ -27,6 +27,8 @@ use crate::tls::{self, Certificates, TlsError};
 
 /// How long connections may take to end after their last answer.
 const CLOSING_TIME: Duration = Duration::from_millis(100);
+/// How long clients may keep a connection of HTTP/1.1 without a request: as kube-apiserver has it.
+const IDLE_TIME: Duration = Duration::from_secs(90);
 /// How long to wait after a failed accept, for example when there are too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long the connection of somebody who asked for a restart may take to end.
@@ -346,8 +348,8 @@ where
     let door = Door { closing: life.ended.clone(), connection: Some(handle.clone()) };
     let service = DevService::new(shared, door);
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    // Names of headers as Go writes them.
-    builder.http1().timer(TokioTimer::new()).title_case_headers(true);
+    // Names of headers as Go writes them. The time for the head of a request begins with the answer before it.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIME).title_case_headers(true);
     builder.http2().timer(TokioTimer::new());
     let stream = TokioIo::new(Wire::new(stream, handle.clone()));
     let connection = builder.serve_connection(stream, TowerToHyperService::new(service));

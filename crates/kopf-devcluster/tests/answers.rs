@@ -1,5 +1,7 @@
 //! The answers as clients get them: their bytes and headers, beside what the scenarios check.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -62,6 +64,31 @@ async fn names_of_headers_are_written_as_go_writes_them() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.contains("\r\nAudit-Id: ") && answer.contains("\r\nContent-Type: text/plain"), "{answer}");
+}
+
+/// D-020: clients keep connections for later, and not all of them look whether one was closed meanwhile.
+#[tokio::test]
+async fn idle_connections_are_kept_for_as_long_as_by_a_real_server() {
+    let cluster = DevCluster::start().await.unwrap();
+    let listener = cluster.listen(ListenOptions::default()).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(listener.address()).await.unwrap();
+    let mut answer = [0; 1024];
+    for _ in 0..2 {
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: tests\r\n\r\n").await.unwrap();
+        let length = stream.read(&mut answer).await.unwrap();
+        assert!(answer[..length].starts_with(b"HTTP/1.1 200 OK"));
+        idle(Duration::from_secs(80)).await;
+    }
+    idle(Duration::from_secs(20)).await;
+    assert_eq!(stream.read(&mut answer).await.unwrap(), 0, "closed after 90 seconds");
+}
+
+/// Lets time pass, and the server see it.
+async fn idle(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+    tokio::task::yield_now().await;
 }
 
 /// D-163: like objects that are kept.
@@ -174,4 +201,135 @@ async fn a_token_of_a_service_account_tells_the_account_and_itself() {
     assert_eq!(user["groups"], groups);
     let id = user["extra"]["authentication.kubernetes.io/credential-id"][0].as_str().unwrap();
     assert!(id.starts_with("JTI="), "{id}");
+}
+
+const THINGS: &str = "/apis/said.dev/v1/namespaces/default/things";
+const JSON: &str = "application/json";
+const YAML: &str = "application/yaml";
+const MERGE: &str = "application/merge-patch+json";
+const APPLY: &str = "application/apply-patch+yaml";
+
+/// A cluster with the thing `a`.
+async fn with_a_thing() -> DevCluster {
+    let cluster = DevCluster::start().await.unwrap();
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.said.dev"},
+        "spec": {
+            "group": "said.dev",
+            "scope": "Namespaced",
+            "names": {"plural": "things", "kind": "Thing"},
+            "versions": [{
+                "name": "v1",
+                "served": true,
+                "storage": true,
+                "subresources": {"status": {}},
+                "schema": {"openAPIV3Schema": {
+                    "type": "object",
+                    "x-kubernetes-preserve-unknown-fields": true,
+                }},
+            }],
+        },
+    });
+    cluster.apply_manifest(&definition.to_string()).await.unwrap();
+    let thing = json!({"apiVersion": "said.dev/v1", "kind": "Thing", "metadata": {"name": "a"}});
+    cluster.create(THINGS, &thing).await.unwrap();
+    cluster
+}
+
+/// The code of an answer to a dry run, and the message of a refusal.
+async fn tried(cluster: &DevCluster, call: &str, media_type: &str, body: &str) -> (u16, String) {
+    let (method, path) = call.split_once(' ').unwrap();
+    let path = format!("{THINGS}{path}?dryRun=All&fieldManager=tests");
+    let request = Request::builder().method(method).uri(path).header("content-type", media_type);
+    let request = request.body(Full::<Bytes>::from(body.to_owned())).unwrap();
+    let (parts, body) = cluster.service().oneshot(request).await.unwrap().into_parts();
+    let answer: Value = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
+    (parts.status.as_u16(), answer["message"].as_str().unwrap_or_default().to_owned())
+}
+
+/// D-101, in the words of a real server.
+#[tokio::test(start_paused = true)]
+async fn a_custom_resource_that_does_not_say_its_kind_is_not_recognized() {
+    let cluster = with_a_thing().await;
+    for (call, media_type, body, shown) in [
+        ("POST ", JSON, r#"{"metadata":{}}"#, r#"{"metadata":{}}"#),
+        ("POST ", JSON, r#"{"kind":"","a":"123456789012345"}"#, r#"{"kind":"","a":"12345678901234 ..."#),
+        ("POST ", YAML, "metadata: {}", "6d657461646174613a207b7d"),
+        ("PUT /a", JSON, r#"{"apiVersion":"said.dev/v1"}"#, r#"{"apiVersion":"said.dev/v1"}"#),
+        ("PUT /none", JSON, "{}", "{}"),
+        ("PUT /a/status", JSON, "{}", "{}"),
+    ] {
+        let told = "the object provided is unrecognized (must be of type Thing): Object 'Kind' is missing in";
+        let expected = (400, format!("{told} '{body}' ({shown})"));
+        assert_eq!(tried(&cluster, call, media_type, body).await, expected, "{call} {body}");
+    }
+}
+
+/// D-101, in the words of a real server.
+#[tokio::test(start_paused = true)]
+async fn a_custom_resource_must_be_of_the_version_of_the_path() {
+    let cluster = with_a_thing().await;
+    for (call, body) in [
+        ("POST ", r#"{"kind":"Thing","metadata":{"name":"b"}}"#),
+        ("POST ", r#"{"kind":"Other","apiVersion":"","metadata":{"name":"b"}}"#),
+        ("PUT /a", r#"{"kind":"Thing","metadata":{"name":"a"}}"#),
+        ("PUT /none", r#"{"kind":"Thing","metadata":{"name":"none"}}"#),
+        ("PUT /a/status", r#"{"kind":"Thing","metadata":{"name":"a"}}"#),
+    ] {
+        let told = "the API version in the data () does not match the expected API version (said.dev/v1)";
+        assert_eq!(tried(&cluster, call, JSON, body).await, (400, told.to_owned()), "{call} {body}");
+    }
+    let null = r#"{"kind":"Thing","apiVersion":null,"metadata":{"name":"b"}}"#;
+    let told = "Thing in version \"\" cannot be handled as a Thing: .apiVersion accessor error: <nil> is of the type \
+                <nil>, expected string";
+    assert_eq!(tried(&cluster, "POST ", JSON, null).await, (400, told.to_owned()));
+}
+
+/// D-101, in the words of a real server: of a new status nothing else is read.
+#[tokio::test(start_paused = true)]
+async fn a_custom_resource_cannot_be_of_another_kind() {
+    let cluster = with_a_thing().await;
+    let told = "Other.said.dev \"a\" is invalid: kind: Invalid value: \"Other\": must be Thing";
+    let other =
+        r#"{"kind":"Other","apiVersion":"said.dev/v1","metadata":{"name":"a","resourceVersion":"1"}}"#;
+    let created = r#"{"kind":"Other","apiVersion":"said.dev/v1","metadata":{"name":"a"}}"#;
+    assert_eq!(tried(&cluster, "POST ", JSON, created).await, (422, told.to_owned()));
+    assert_eq!(tried(&cluster, "PUT /a", JSON, other).await, (422, told.to_owned()));
+    assert_eq!(tried(&cluster, "PATCH /a", MERGE, r#"{"kind":"Other"}"#).await, (422, told.to_owned()));
+    assert_eq!(tried(&cluster, "PATCH /a/status", MERGE, r#"{"kind":"Other"}"#).await, (200, String::new()));
+    assert_eq!(tried(&cluster, "PUT /none", JSON, &created.replace(r#""a""#, r#""none""#)).await.0, 404);
+}
+
+/// D-101, D-153: in the words of a real server.
+#[tokio::test(start_paused = true)]
+async fn a_patch_cannot_take_the_type_from_a_custom_resource() {
+    let cluster = with_a_thing().await;
+    let told = "Internal error occurred: Object 'apiVersion' is missing in 'object has no apiVersion field'";
+    for call in ["PATCH /a", "PATCH /a/status"] {
+        assert_eq!(tried(&cluster, call, MERGE, r#"{"spec":{}}"#).await, (200, String::new()));
+        assert_eq!(tried(&cluster, call, MERGE, r#"{"apiVersion":null}"#).await, (500, told.to_owned()));
+        let (code, message) = tried(&cluster, call, MERGE, r#"{"kind":null}"#).await;
+        assert_eq!(code, 422);
+        let begin =
+            " \"\" is invalid: patch: Invalid value: \"{\\\"apiVersion\\\":\\\"said.dev/v1\\\",\\\"metadata";
+        let middle = ": Object 'Kind' is missing in '{\"apiVersion\":\"said.dev/v1\",\"metadata";
+        assert!(message.starts_with(begin) && message.contains(middle), "{message}");
+    }
+}
+
+/// D-101, D-158: in the words of a real server, which are the same for built-in types.
+#[tokio::test(start_paused = true)]
+async fn what_is_applied_must_say_its_type() {
+    let cluster = with_a_thing().await;
+    for (body, said) in [
+        ("metadata: {name: a}", "/, Kind="),
+        ("kind: Thing", "/, Kind=Thing"),
+        ("{kind: Thing, apiVersion: v1}", "/v1, Kind=Thing"),
+        ("apiVersion: said.dev/v1", "said.dev/v1, Kind="),
+    ] {
+        let expected = (400, format!("invalid object type: {said}"));
+        assert_eq!(tried(&cluster, "PATCH /a", APPLY, body).await, expected, "{body}");
+    }
 }

@@ -24,12 +24,13 @@ pub(crate) struct Decoded {
     pub(crate) duplicates: Vec<String>,
 }
 
-/// The object in the body of a create or an update. `api_version` and `kind` are what is expected there.
+/// The object in the body of a create or an update. `api_version` and `kind` are what is expected there, and what is
+/// taken for granted where the body does not say them.
 pub(crate) fn object(request: &Request, api_version: &str, kind: &str) -> Result<Decoded, ApiError> {
     let decoded = match super::negotiation::body_format(&request.headers)? {
         BodyFormat::Protobuf => protobuf(&request.body, api_version, kind)?,
-        BodyFormat::Json => json(&request.body).map_err(|error| unrecognized(&request.body, kind, &error))?,
-        BodyFormat::Yaml => yaml(&request.body).map_err(|error| unrecognized(&request.body, kind, &error))?,
+        BodyFormat::Json => json(&request.body).map_err(|error| unreadable(&request.body, kind, &error))?,
+        BodyFormat::Yaml => yaml(&request.body).map_err(|error| unreadable(&request.body, kind, &error))?,
     };
     if !decoded.value.is_object() {
         let error = format!(
@@ -37,18 +38,54 @@ pub(crate) fn object(request: &Request, api_version: &str, kind: &str) -> Result
              \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
             go_type(&decoded.value)
         );
-        return Err(unrecognized(&request.body, kind, &error));
+        return Err(unreadable(&request.body, kind, &error));
     }
-    for field in ["apiVersion", "kind"] {
-        let found = &decoded.value[field];
-        if !found.is_string() && !found.is_null() {
-            let found = go_type(found);
-            let error =
-                format!("json: cannot unmarshal {found} into Go struct field .{field} of type string");
-            return Err(unrecognized(&request.body, kind, &error));
-        }
+    match malformed_type(&decoded.value) {
+        None => Ok(decoded),
+        Some(why) => Err(unrecognized(&request.body, kind, &why)),
+    }
+}
+
+/// As [`object`], of a custom resource: nothing is taken for granted (D-101).
+pub(crate) fn custom_object(request: &Request, api_version: &str, kind: &str) -> Result<Decoded, ApiError> {
+    let decoded = object(request, api_version, kind)?;
+    if is_missing(&decoded.value, "kind") {
+        let body = String::from_utf8_lossy(&request.body);
+        return Err(unrecognized(&request.body, kind, &missing_kind(&body)));
+    }
+    if decoded.value.get("apiVersion").is_some_and(Value::is_null) {
+        return Err(ApiError::bad_request(format!(
+            "{kind} in version \"\" cannot be handled as a {kind}: .apiVersion accessor error: <nil> is of the type \
+             <nil>, expected string"
+        )));
     }
     Ok(decoded)
+}
+
+/// Why the type that an object says cannot be read.
+pub(crate) fn malformed_type(object: &Value) -> Option<String> {
+    for field in ["apiVersion", "kind"] {
+        let found = &object[field];
+        if !found.is_string() && !found.is_null() {
+            let found = go_type(found);
+            return Some(format!(
+                "couldn't get version/kind; json parse error: json: cannot unmarshal {found} into Go struct field \
+                 .{field} of type string"
+            ));
+        }
+    }
+    let said = object["apiVersion"].as_str().filter(|said| said.matches('/').count() > 1)?;
+    Some(format!("unexpected GroupVersion string: {said}"))
+}
+
+/// What is said of an object without a kind.
+pub(crate) fn missing_kind(text: &str) -> String {
+    format!("Object 'Kind' is missing in '{text}'")
+}
+
+/// Whether an object does not say a text, or says an empty one.
+pub(crate) fn is_missing(object: &Value, field: &str) -> bool {
+    object[field].as_str().is_none_or(str::is_empty)
 }
 
 fn protobuf(body: &[u8], api_version: &str, kind: &str) -> Result<Decoded, ApiError> {
@@ -63,7 +100,11 @@ fn protobuf(body: &[u8], api_version: &str, kind: &str) -> Result<Decoded, ApiEr
 /// How much of an unreadable body an error shows.
 const SHOWN_BYTES: usize = 30;
 
-fn unrecognized(body: &[u8], kind: &str, error: &str) -> ApiError {
+fn unreadable(body: &[u8], kind: &str, error: &str) -> ApiError {
+    unrecognized(body, kind, &format!("couldn't get version/kind; json parse error: {error}"))
+}
+
+fn unrecognized(body: &[u8], kind: &str, why: &str) -> ApiError {
     let shown = &body[..body.len().min(SHOWN_BYTES)];
     // What does not look like an object is taken for binary data.
     let mut beginning = match shown.first() {
@@ -74,8 +115,7 @@ fn unrecognized(body: &[u8], kind: &str, error: &str) -> ApiError {
         beginning += " ...";
     }
     ApiError::bad_request(format!(
-        "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: \
-         {error} ({beginning})"
+        "the object provided is unrecognized (must be of type {kind}): {why} ({beginning})"
     ))
 }
 

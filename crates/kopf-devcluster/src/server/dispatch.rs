@@ -229,7 +229,11 @@ async fn post(target: &Target<'_>, request: &Request) -> Result<Reply, ApiError>
 
 /// The object in a body, of the resource's own kind.
 fn own_object(request: &Request, served: &Served) -> Result<Decoded, ApiError> {
-    decode::object(request, &served.version().api_version, &served.resource.kind)
+    let (api_version, kind) = (&served.version().api_version, &served.resource.kind);
+    match served.resource.custom {
+        Some(_) => decode::custom_object(request, api_version, kind),
+        None => decode::object(request, api_version, kind),
+    }
 }
 
 /// The answer to a write.

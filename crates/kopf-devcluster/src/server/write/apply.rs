@@ -53,16 +53,14 @@ fn configuration(target: &Target<'_>, request: &Request, name: &str) -> Result<D
         return Err(ApiError::bad_request(message));
     }
     let text = |field: &str| config[field].as_str().unwrap_or_default();
-    for (field, shown) in [("kind", "Kind"), ("apiVersion", "apiVersion")] {
-        if text(field).is_empty() {
-            let body = String::from_utf8_lossy(&request.body);
-            let message = format!("error decoding YAML: Object '{shown}' is missing in '{}'", body.trim());
-            return Err(ApiError::bad_request(message));
-        }
-    }
     if text("apiVersion") != version.api_version || text("kind") != resource.kind {
-        let message = format!("invalid object type: {}, Kind={}", text("apiVersion"), text("kind"));
-        return Err(ApiError::bad_request(message));
+        let said = match text("apiVersion") {
+            // What cannot be read is shown as nothing.
+            said if said.matches('/').count() > 1 => "/".to_owned(),
+            said if said.contains('/') => said.to_owned(),
+            said => format!("/{said}"),
+        };
+        return Err(ApiError::bad_request(format!("invalid object type: {said}, Kind={}", text("kind"))));
     }
     if !config["metadata"]["managedFields"].is_null() {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::ownership::Ownership;
 use super::prepare::{is_being_deleted, meta_text, metadata};
-use super::validate::{Checked, check_type, decoded};
+use super::validate::{Checked, check_said_type, check_type, decoded};
 use super::{Target, Written, prepare, validate};
 use crate::access::rbac;
 use crate::admission::{self, Attempt, Operation};
@@ -91,7 +91,8 @@ fn check_new(target: &Target<'_>, value: &Value) -> Result<(), ApiError> {
             None,
         ));
     }
-    check_place(target, value)
+    check_place(target, value)?;
+    check_said_type(target, value)
 }
 
 /// Asks the mutating webhooks about a new object. What they change is nobody's (DEC-34): the managed fields are made

@@ -5,11 +5,11 @@ use serde_json::Value;
 use super::create::Owned;
 use super::prepare::metadata;
 use super::update::{change, check_name};
-use super::validate::{Checked, Nulls, check_type, fitting};
+use super::validate::{Checked, Nulls, check_said_type, check_type, fitting};
 use super::{Target, Written, apply};
 use crate::machinery::cause::Cause;
 use crate::machinery::{go, json_patch, merge_patch, strategic};
-use crate::server::decode::{Decoded, go_type, json};
+use crate::server::decode::{Decoded, go_type, is_missing, json, malformed_type, missing_kind};
 use crate::server::{Request, encode, negotiation};
 use crate::status::{ApiError, Subject};
 use crate::types::registry::Served;
@@ -45,11 +45,18 @@ pub(crate) async fn patch(target: &Target<'_>, request: &Request, name: &str) ->
         if !value.is_object() {
             return Err(ApiError::patch_not_applicable());
         }
+        if is_custom {
+            kind.check_type(target, &value, &document)?;
+        }
         let duplicates = duplicates.clone();
         let patched = value.clone();
         let Checked { mut value, warnings } = fitting(target, Decoded { value, duplicates }, Nulls::Dropped)
             .map_err(|why| kind.unfitting(target, &patched, &document, &why))?;
-        let checked = check_type(target, &value).and_then(|()| check_name(target, name, &value));
+        let checked = match is_custom {
+            true => check_said_type(target, &value),
+            false => check_type(target, &value),
+        };
+        let checked = checked.and_then(|()| check_name(target, name, &value));
         if let Err(error) = checked {
             return Err(error.with_warnings(warnings));
         }
@@ -114,6 +121,24 @@ impl Kind {
 }
 
 impl Kind {
+    /// A custom resource must still say what it is (D-101).
+    fn check_type(self, target: &Target<'_>, patched: &Value, document: &Value) -> Result<(), ApiError> {
+        if let Some(why) = malformed_type(patched) {
+            return Err(self.unfitting(target, patched, document, &why));
+        }
+        if is_missing(patched, "kind") {
+            let text = encode::to_bytes(target.served.version().view, patched);
+            let why = missing_kind(&String::from_utf8_lossy(&text));
+            return Err(self.unfitting(target, patched, document, &why));
+        }
+        match is_missing(patched, "apiVersion") {
+            true => {
+                Err(ApiError::internal("Object 'apiVersion' is missing in 'object has no apiVersion field'"))
+            }
+            false => Ok(()),
+        }
+    }
+
     /// What a patch made is none of the type.
     fn unfitting(self, target: &Target<'_>, patched: &Value, document: &Value, why: &str) -> ApiError {
         let (shown, why) = match self {

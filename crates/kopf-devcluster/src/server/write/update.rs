@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::create::Owned;
 use super::ownership::Ownership;
 use super::prepare::{has_finalizers, is_being_deleted, meta_text, metadata};
-use super::validate::{Checked, check_type, decoded};
+use super::validate::{Checked, check_said_type, check_type, decoded};
 use super::{Target, Written, create, prepare, validate};
 use crate::access::rbac;
 use crate::admission::{self, Attempt, Operation};
@@ -43,6 +43,7 @@ async fn replace(target: &Target<'_>, name: &str, value: Value) -> Result<Writte
                 Cause::invalid("metadata.resourceVersion", &0.into(), "must be specified for an update");
             return Err(ApiError::invalid(target.subject(name), &[cause]));
         }
+        check_said_type(target, &value)?;
         Ok(Checked { value: value.clone(), warnings: Vec::new() })
     })
     .await

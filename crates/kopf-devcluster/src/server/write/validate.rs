@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::Target;
 use super::options::FieldValidation;
 use super::prepare::{meta_text, remove};
-use crate::machinery::{metadata, names::NameSyntax};
+use crate::machinery::{cause::Cause, metadata, names::NameSyntax};
 use crate::server::decode::Decoded;
-use crate::status::ApiError;
+use crate::status::{ApiError, Subject};
 use crate::types::registry::Served;
 use crate::types::{Resource, Shape};
 
@@ -90,40 +90,59 @@ fn fields_beside_metadata(served: &Served, value: &Value) -> Vec<String> {
     fields.filter(|field| !matches!(field.as_str(), "apiVersion" | "kind" | "metadata")).cloned().collect()
 }
 
-/// apiVersion and kind may be missing, but not be others' (D-101).
+/// Of a built-in type, apiVersion and kind may be missing, but not be others'; of a custom resource, the version is
+/// demanded (D-101), and the kind is looked at later: [`check_said_type`].
 pub(crate) fn check_type(target: &Target<'_>, value: &Value) -> Result<(), ApiError> {
     let (resource, version) = (&target.served.resource, target.served.version());
-    let (api_version, kind) = (value["apiVersion"].as_str(), value["kind"].as_str());
-    if let Some(api_version) = api_version.filter(|text| !text.is_empty() && *text != version.api_version) {
-        let (group, other) = api_version.rsplit_once('/').unwrap_or(("", api_version));
-        let is_known = target.shared.registry().find_kind(group, other, &resource.kind).is_some();
-        if resource.custom.is_none() && !is_known {
-            let kind = kind.filter(|kind| !kind.is_empty()).unwrap_or(&resource.kind);
-            return Err(ApiError::bad_request(format!(
-                "{kind} in version \"{other}\" cannot be handled as a {}: no kind \"{kind}\" is registered for \
-                 version \"{api_version}\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
-                resource.kind
-            )));
-        }
-        return Err(ApiError::bad_request(format!(
-            "the API version in the data ({api_version}) does not match the expected API version ({})",
-            version.api_version
-        )));
+    let said = value["apiVersion"].as_str().unwrap_or_default();
+    if resource.custom.is_some() {
+        return if said == version.api_version { Ok(()) } else { Err(other_version(target, said)) };
     }
-    match kind.filter(|text| !text.is_empty() && *text != resource.kind) {
-        None => Ok(()),
-        Some(kind) => Err(other_kind(target, kind)),
+    let kind = value["kind"].as_str().filter(|kind| !kind.is_empty()).unwrap_or(&resource.kind);
+    if said.is_empty() || said == version.api_version {
+        return if kind == resource.kind { Ok(()) } else { Err(other_kind(target, kind)) };
     }
+    let (group, other) = said.rsplit_once('/').unwrap_or(("", said));
+    if target.shared.registry().find_kind(group, other, &resource.kind).is_some() {
+        return Err(other_version(target, said));
+    }
+    Err(ApiError::bad_request(format!(
+        "{kind} in version \"{other}\" cannot be handled as a {}: no kind \"{kind}\" is registered for version \
+         \"{said}\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+        resource.kind
+    )))
+}
+
+fn other_version(target: &Target<'_>, said: &str) -> ApiError {
+    ApiError::bad_request(format!(
+        "the API version in the data ({}) does not match the expected API version ({})",
+        said.trim_start_matches('/'),
+        target.served.version().api_version
+    ))
+}
+
+/// A custom resource must be what it says. Of a new status nothing else is read.
+pub(crate) fn check_said_type(target: &Target<'_>, value: &Value) -> Result<(), ApiError> {
+    let (resource, version) = (&target.served.resource, target.served.version());
+    if resource.custom.is_none() || target.subresource == Some("status") {
+        return Ok(());
+    }
+    let text = |field: &str| value[field].as_str().unwrap_or_default();
+    let causes: Vec<Cause> = [("kind", &*resource.kind), ("apiVersion", &*version.api_version)]
+        .into_iter()
+        .filter(|(field, expected)| text(field) != *expected)
+        .map(|(field, expected)| Cause::invalid(field, &value[field], &format!("must be {expected}")))
+        .collect();
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let (group, _) = text("apiVersion").rsplit_once('/').unwrap_or_default();
+    let subject = Subject { group, what: text("kind"), name: meta_text(value, "name") };
+    Err(ApiError::invalid(subject, &causes))
 }
 
 fn other_kind(target: &Target<'_>, kind: &str) -> ApiError {
     let (resource, version) = (&target.served.resource, target.served.version());
-    if resource.custom.is_some() {
-        return ApiError::bad_request(format!(
-            "{kind} in version \"{}\" cannot be handled as a {}: unexpected kind",
-            version.name, resource.kind
-        ));
-    }
     let is_known = target.shared.registry().find_kind(&resource.group, &version.name, kind).is_some();
     let why = if is_known {
         let group =
