@@ -77,9 +77,19 @@ impl Prefix {
     /// one, if it is wanted, differs, and can exist at all.
     #[must_use]
     pub fn keys(&self, id: &str, v1: bool, object: &Object) -> Vec<String> {
-        let id = if is_replica_set_of_deployment(object) { format!("{id}-ofDRS") } else { id.to_owned() };
-        let newer = self.v2_key(&id);
-        let older = self.v1_key(&id);
+        if is_replica_set_of_deployment(object) {
+            return self.generations(&format!("{id}-ofDRS"), v1);
+        }
+        // Most ids are as they are, and the same in both generations.
+        if self.0.len() + 1 + id.len() <= NAME_LIMIT && is_valid_name(id) {
+            return vec![[&self.0, "/", id].concat()];
+        }
+        self.generations(id, v1)
+    }
+
+    fn generations(&self, id: &str, v1: bool) -> Vec<String> {
+        let newer = self.v2_key(id);
+        let older = self.v1_key(id);
         let older_wanted = v1 && older != newer && is_valid_name(&older[self.0.len() + 1..]);
         [Some(newer), older_wanted.then_some(older)].into_iter().flatten().collect()
     }
@@ -187,19 +197,18 @@ fn replacement_name(id: &str) -> String {
 
 /// Whether Kubernetes accepts the name of an annotation: up to 63 letters, digits, `-`, `_`, `.`, and no edge that is a sign.
 fn is_valid_name(name: &str) -> bool {
-    let edges = [name.chars().next(), name.chars().next_back()];
-    name.len() <= NAME_LIMIT
-        && edges.iter().all(|edge| edge.is_some_and(|c| c.is_ascii_alphanumeric()))
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    let bytes = name.as_bytes();
+    let edges = [bytes.first(), bytes.last()];
+    bytes.len() <= NAME_LIMIT
+        && edges.iter().all(|edge| edge.is_some_and(u8::is_ascii_alphanumeric))
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
 /// Deployments copy their annotations to their ReplicaSets, which must not inherit what was handled.
 fn is_replica_set_of_deployment(object: &Object) -> bool {
-    let owners = object.meta("ownerReferences").and_then(Value::as_array);
-    object.kind() == "ReplicaSet"
-        && owners.is_some_and(|all| {
-            all.iter().any(|owner| owner.get("kind").is_some_and(|kind| kind == "Deployment"))
-        })
+    let is_deployment = |owner: &Value| owner.get("kind").is_some_and(|kind| kind == "Deployment");
+    let owners = || object.meta("ownerReferences").and_then(Value::as_array);
+    object.kind() == "ReplicaSet" && owners().is_some_and(|all| all.iter().any(is_deployment))
 }
 
 /// The first `count` characters.
@@ -251,6 +260,13 @@ mod tests {
                 prop_assert!(is_valid_name(&key["kopf.zalando.org/".len()..]), "{}", key);
             }
             prop_assert_eq!(&keys[0], &Prefix::default().v2_key(&id));
+        }
+
+        /// W-KEY-013..016: short and valid ids need no second look.
+        #[test]
+        fn both_generations_are_as_defined(prefix in "\\PC{1,70}", id in "[a-zA-Z0-9/._-]{0,70}", v1: bool) {
+            let prefix = Prefix::new(prefix).unwrap();
+            prop_assert_eq!(prefix.keys(&id, v1, &Object::new(json!({}))), prefix.generations(&id, v1));
         }
 
         /// FIX-22: a valid key is the one that older versions have written.

@@ -14,6 +14,7 @@ use crate::{
     filter::Criterion,
     handler::{Handler, Trigger},
     json::python_eq,
+    object::Object,
 };
 
 /// The event handlers that match, in the order of declaration.
@@ -37,7 +38,10 @@ pub fn changing(handlers: &[Arc<Handler>], cause: &Cause) -> Result<Vec<Arc<Hand
 /// # Errors
 /// What a filter raises.
 pub fn is_concerned(handlers: &[Arc<Handler>], cause: &Cause) -> Result<bool, ErrorInfo> {
-    any(handlers, |handler| Ok(handler.trigger.is_changing() && prematches(handler, cause)?))
+    any(handlers, |handler| {
+        Ok(handler.trigger.is_changing()
+            && (prematches(handler, cause)? || awaits_its_removal(handler, cause)?))
+    })
 }
 
 /// Whether a handler requires the finalizer: a delete handler that is not optional, and prematches (W-FIN-003).
@@ -76,17 +80,36 @@ fn prematches(handler: &Handler, cause: &Cause) -> Result<bool, ErrorInfo> {
     Ok(matches_metadata(handler, cause)? && matches_value(handler, cause)? && matches_when(handler, cause)?)
 }
 
-fn matches_metadata(handler: &Handler, cause: &Cause) -> Result<bool, ErrorInfo> {
-    let filters = &handler.filters;
-    Ok(matches_keys(&filters.labels, cause.object.labels(), cause)?
-        && matches_keys(&filters.annotations, cause.object.annotations(), cause)?)
+/// Whether an object that was never handled has a field whose removal the handler is about: it must be noted what there was,
+/// or else the removal is no update but a creation.
+fn awaits_its_removal(handler: &Handler, cause: &Cause) -> Result<bool, ErrorInfo> {
+    let is_about_changes = matches!(handler.trigger, Trigger::Update | Trigger::Field);
+    let Some(criterion) = handler.filters.value.as_ref().filter(|_| handler.field().is_some()) else {
+        return Ok(false);
+    };
+    Ok(is_about_changes
+        && cause.old.is_none()
+        && matches_metadata(handler, cause)?
+        && holds(criterion, None, cause)?
+        && matches_when(handler, cause)?)
 }
 
+fn matches_metadata(handler: &Handler, cause: &Cause) -> Result<bool, ErrorInfo> {
+    let filters = &handler.filters;
+    Ok(matches_keys(&filters.labels, Object::labels, cause)?
+        && matches_keys(&filters.annotations, Object::annotations, cause)?)
+}
+
+/// Reads nothing of the object if there is nothing to compare: it may not be decoded yet.
 fn matches_keys(
     criteria: &[(String, Criterion)],
-    content: Option<&Map<String, Value>>,
+    content: impl FnOnce(&Object) -> Option<&Map<String, Value>>,
     cause: &Cause,
 ) -> Result<bool, ErrorInfo> {
+    if criteria.is_empty() {
+        return Ok(true);
+    }
+    let content = content(&cause.object);
     for (key, criterion) in criteria {
         if !holds(criterion, content.and_then(|content| content.get(key)), cause)? {
             return Ok(false);
@@ -193,7 +216,6 @@ mod tests {
     use crate::{
         filter::{Filters, Predicate},
         handler::{Needs, Options},
-        object::Object,
         reason::Reason,
     };
 
@@ -237,6 +259,22 @@ mod tests {
         check(Trigger::Update, Some(json!({})), true);
         check(Trigger::Delete { optional: false }, Some(json!({})), false);
         check(Trigger::Resume { deleted: false }, Some(json!({})), false);
+    }
+
+    /// W-CYC-009: what it had must be known when it is removed; no handler is called before (FIX-4).
+    #[test]
+    fn an_object_is_noted_for_those_who_wait_for_a_removal() {
+        let check = |trigger, old: Option<Value>, expected: bool| {
+            let cause = cause(Some(Reason::Create), json!({"spec": {"f": 1}}), old);
+            let handlers = [Arc::new(handler(trigger, about("spec.f", Criterion::Absent)))];
+            assert_eq!(is_concerned(&handlers, &cause).unwrap(), expected, "{trigger:?}");
+            assert!(changing(&handlers, &cause).unwrap().is_empty(), "{trigger:?}");
+        };
+        check(Trigger::Update, None, true);
+        check(Trigger::Field, None, true);
+        check(Trigger::Create, None, false);
+        check(Trigger::Delete { optional: false }, None, false);
+        check(Trigger::Update, Some(json!({"spec": {"f": 1}})), false);
     }
 
     /// FIX-5: callbacks get nothing for what is absent, in labels and in fields alike.

@@ -84,10 +84,7 @@ impl Subcycle {
         let reason = cause.reason.unwrap_or(Reason::Noop);
         let object = patched(&cause.object, &patch);
         let selected = select::changing(children, &cause)?;
-        let mut state = State::read(&*plan.progress, &object, children, &selected, reason, now)?;
-        if !state.superseded().is_empty() {
-            state.take_over();
-        }
+        let state = State::read(&*plan.progress, &object, children, &selected, reason, now)?;
         let awakened = state.awakened(&selected, now);
         let queue = choose(&awakened, &state, &cause, Turn { plan: &plan, now })?;
         let subrefs = state.ids();

@@ -363,8 +363,8 @@ impl Player {
         };
         let suffix = request.subresource.map(|name| format!("/{name}")).unwrap_or_default();
         let (content_type, payload) = match &request.body {
-            PatchBody::Merge(body) => ("application/merge-patch+json", body.clone()),
-            PatchBody::Json(operations) => ("application/json-patch+json", operations.clone().into()),
+            PatchBody::Merge(body) => ("application/merge-patch+json", Value::clone(body)),
+            PatchBody::Json(operations) => ("application/json-patch+json", operations.to_vec().into()),
         };
         self.transcript.push(json!({
             "t": self.seconds(),

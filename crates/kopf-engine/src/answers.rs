@@ -6,7 +6,8 @@ use kopf_core::{
     object::Object,
     resource::Resource,
 };
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
+use serde_json::{Map, Value};
 
 use crate::client::{ApiError, ApiRequest};
 
@@ -25,22 +26,58 @@ pub(crate) fn prepare(
     let path = resource
         .path(object.namespace(), Some(object.name()), request.subresource)
         .map_err(|error| ApiError::Request(error.to_string()))?;
-    let (content_type, body) = match &request.body {
-        PatchBody::Merge(body) => ("application/merge-patch+json", with_uid(body, object)),
-        PatchBody::Json(operations) => ("application/json-patch+json", Value::Array(operations.clone())),
-    };
-    Ok(ApiRequest::with_body(Method::PATCH, path, content_type, &body))
+    Ok(match &request.body {
+        PatchBody::Merge(body) => {
+            let body = ForUid { body, uid: object.uid() };
+            ApiRequest::with_body(Method::PATCH, path, "application/merge-patch+json", &body)
+        }
+        PatchBody::Json(operations) => {
+            ApiRequest::with_body(Method::PATCH, path, "application/json-patch+json", &**operations)
+        }
+    })
 }
 
-fn with_uid(body: &Value, object: &Object) -> Value {
-    let mut body = body.clone();
-    if let (Some(uid), Some(fields)) = (object.uid(), body.as_object_mut()) {
-        let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
-        if let Some(metadata) = metadata.as_object_mut() {
-            metadata.insert("uid".to_owned(), uid.into());
+/// A merge patch with `metadata.uid`, written without a copy of what may be the larger part of the object.
+struct ForUid<'a> {
+    body: &'a Value,
+    uid: Option<&'a str>,
+}
+
+impl Serialize for ForUid<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (Value::Object(body), Some(uid)) = (self.body, self.uid) else {
+            return self.body.serialize(serializer);
+        };
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in body {
+            match value {
+                Value::Object(metadata) if key == "metadata" => {
+                    map.serialize_entry(key, &Identified { metadata, uid })?;
+                }
+                value => map.serialize_entry(key, value)?,
+            }
         }
+        if !body.contains_key("metadata") {
+            map.serialize_entry("metadata", &Identified { metadata: &Map::new(), uid })?;
+        }
+        map.end()
     }
-    body
+}
+
+/// Metadata with a uid.
+struct Identified<'a> {
+    metadata: &'a Map<String, Value>,
+    uid: &'a str,
+}
+
+impl Serialize for Identified<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let others = self.metadata.iter().filter(|(key, _)| *key != "uid");
+        let mut map = serializer.serialize_map(None)?;
+        others.into_iter().try_for_each(|(key, value)| map.serialize_entry(key, value))?;
+        map.serialize_entry("uid", self.uid)?;
+        map.end()
+    }
 }
 
 /// Whether the patch was for an object whose name is another's by now: the uid cannot be changed (W-PAT-012).
@@ -73,7 +110,10 @@ pub(crate) fn answer(result: Result<Value, ApiError>) -> Answer {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use kopf_core::machine::RequestId;
+    use serde_json::json;
 
     use super::*;
     use crate::client::StatusError;
@@ -99,14 +139,14 @@ mod tests {
             assert_eq!((request.content_type, request.body.as_ref()), (Some(content_type), sent.as_bytes()));
         };
         let base = "/apis/kopf.dev/v1/namespaces/ns/kopfexamples/n";
-        let merge = PatchBody::Merge(json!({"spec": {}}));
+        let merge = PatchBody::Merge(Arc::new(json!({"spec": {}})));
         check(None, merge, base, "application/merge-patch+json", r#"{"spec":{}}"#);
-        let merge = PatchBody::Merge(json!({"metadata": {"labels": null}, "spec": {}}));
+        let merge = PatchBody::Merge(Arc::new(json!({"metadata": {"labels": null}, "spec": {}})));
         let sent = r#"{"metadata":{"labels":null,"uid":"u"},"spec":{}}"#;
         let with_uid = Object::new(json!({"metadata": {"namespace": "ns", "name": "n", "uid": "u"}}));
         let request = Request { id: RequestId(1), subresource: None, body: merge };
         assert_eq!(prepare(&resource(), &with_uid, &request).unwrap().body.as_ref(), sent.as_bytes());
-        let operations = PatchBody::Json(vec![json!({"op": "remove"})]);
+        let operations = PatchBody::Json(Arc::new(vec![json!({"op": "remove"})]));
         let status = format!("{base}/status");
         check(Some("status"), operations, &status, "application/json-patch+json", r#"[{"op":"remove"}]"#);
     }
@@ -128,7 +168,8 @@ mod tests {
         }
         assert!(matches!(answer(Err(ApiError::Timeout)), Answer::Unknown(_)));
         let nameless = Object::new(json!({"metadata": {"name": "n"}}));
-        let request = Request { id: RequestId(1), subresource: None, body: PatchBody::Merge(json!({})) };
+        let request =
+            Request { id: RequestId(1), subresource: None, body: PatchBody::Merge(Arc::new(json!({}))) };
         let refused = prepare(&resource(), &nameless, &request).map(|_| Value::Null);
         assert!(matches!(answer(refused), Answer::Rejected { .. }));
     }

@@ -15,6 +15,7 @@
 mod activities;
 mod answers;
 mod at_door;
+mod belief;
 pub mod client;
 pub mod clock;
 mod discovery;
@@ -23,11 +24,13 @@ pub mod error;
 #[cfg(test)]
 mod golden;
 mod log;
+mod mailbox;
 pub mod namespaces;
 mod objects;
 mod observe;
 pub mod operator;
 mod orchestrate;
+mod pending;
 mod plans;
 pub mod posting;
 mod queue;

@@ -4,7 +4,7 @@
 //! nothing left to do or to wait for (W-QUE-004).
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -23,21 +23,19 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    belief::{Belief, Version, comparable},
     client::ApiClient,
     clock::Clock,
     door::{BoxFuture, Door},
     error::RunError,
     log::{Logger, logger},
+    mailbox::Mailbox,
     plans::Plans,
     posting::Poster,
-    queue::{Pushed, Queue, Queued},
+    queue::{Pushed, Queued},
     watch::{Consumer, Extent},
     worker::Worker,
 };
-
-/// The versions of an object that are remembered while its machine is busy. An own write that is followed by more of others
-/// counts as unseen, and is waited for until its deadline.
-const OBSERVED: usize = 1_000;
 
 /// The objects that are worked on before lists wait a little.
 const CROWD: usize = 1_000;
@@ -82,6 +80,7 @@ struct Table {
     objects: HashMap<Arc<str>, Entry>,
     /// The number of the list that has begun last: what it does not show is gone (W-WAT-016).
     round: u32,
+    belief: Belief,
     /// The namespace of the last object.
     last_namespace: Option<Arc<str>>,
 }
@@ -94,6 +93,8 @@ struct Entry {
     labels: Option<Box<Labels>>,
     /// The list that has shown the object, or the one after which a watch did.
     round: u32,
+    /// The last version that was shown.
+    version: Version,
     /// The warning on dropped events was given.
     warned: bool,
 }
@@ -107,18 +108,8 @@ struct Labels {
 enum State {
     /// Nobody works on it.
     Idle(Box<Life>),
-    /// A worker does.
-    Working(Box<Work>),
-}
-
-/// What only objects need that are worked on.
-#[derive(Default)]
-struct Work {
-    /// Tells the worker of new events.
-    wake: Arc<Notify>,
-    queue: Queue,
-    /// The versions that the stream has shown and the machine was not told of yet.
-    observed: VecDeque<Box<str>>,
+    /// A worker does, and gets its events here.
+    Working(Arc<Mailbox>),
 }
 
 /// What is kept of an object from its first event to its end.
@@ -153,24 +144,16 @@ impl Objects {
         })
     }
 
-    /// The next event of an object, and whether more wait. Only for its worker.
-    pub(crate) fn next(&self, key: &str) -> Option<(Queued, bool)> {
-        let mut table = self.lock();
-        let work = table.work(key)?;
-        let event = work.queue.pop()?;
-        Some((event, !work.queue.is_empty()))
-    }
-
-    /// The versions of an object that the stream has shown since the last time, whether their events wait or were replaced.
-    pub(crate) fn observed(&self, key: &str) -> VecDeque<Box<str>> {
-        let mut table = self.lock();
-        table.work(key).map(|work| std::mem::take(&mut work.observed)).unwrap_or_default()
-    }
-
     /// A worker has nothing left to do. Gives the object back if an event has come meanwhile.
-    pub(crate) fn retire(&self, key: &str, life: Option<Box<Life>>) -> Result<(), Option<Box<Life>>> {
+    pub(crate) fn retire(
+        &self,
+        key: &str,
+        mailbox: &Mailbox,
+        life: Option<Box<Life>>,
+    ) -> Result<(), Option<Box<Life>>> {
+        // Events are put in under this lock: none comes between the look and the end.
         let mut table = self.lock();
-        if table.work(key).is_some_and(|work| !work.queue.is_empty()) && !self.stop.is_cancelled() {
+        if !mailbox.is_empty() && !self.stop.is_cancelled() {
             return Err(life);
         }
         match (table.objects.get_mut(key), life) {
@@ -225,6 +208,11 @@ impl Objects {
         }
     }
 
+    /// A worker has ended.
+    pub(crate) fn ended(&self) {
+        self.less.notify_waiters();
+    }
+
     /// A worker sleeps for as long as this is held.
     pub(crate) fn sleep(&self) -> Sleeping<'_> {
         self.sleeping.fetch_add(1, Ordering::Relaxed);
@@ -238,6 +226,10 @@ impl Objects {
         }
         let mut guard = self.lock();
         let table = &mut *guard;
+        let version = comparable(object.resource_version());
+        if event_type.is_some() {
+            table.belief.watched(version);
+        }
         let key = stream_key(&object);
         let key: Arc<str> = match table.objects.get_key_value(key.as_ref()) {
             Some((key, _)) => key.clone(),
@@ -251,19 +243,19 @@ impl Objects {
             namespace,
             labels: None,
             round,
+            version,
             warned: false,
         });
         entry.round = round;
+        entry.version = version;
         if self.keeps_labels {
             entry.labels = Some(Box::new(Labels::of(&object)));
         }
-        let work = match &mut entry.state {
-            State::Working(work) => work,
+        let mailbox = match &entry.state {
+            State::Working(mailbox) => mailbox,
             State::Idle(_) => self.start(&key, entry),
         };
-        work.observe(&object);
-        let pushed = work.queue.push(Queued { event_type, object }, self.every_event_counts);
-        work.wake.notify_one();
+        let pushed = mailbox.push(Queued { event_type, object }, self.every_event_counts);
         let warn = pushed == Pushed::Dropped && !std::mem::replace(&mut entry.warned, true);
         drop(guard);
         if warn {
@@ -275,18 +267,14 @@ impl Objects {
     }
 
     /// Starts a worker. It looks at the object when the table is free again.
-    fn start<'a>(self: &Arc<Self>, key: &Arc<str>, entry: &'a mut Entry) -> &'a mut Work {
-        let before = std::mem::replace(&mut entry.state, State::Working(Box::default()));
-        let State::Working(work) = &mut entry.state else { unreachable!("it was put there just now") };
+    fn start<'a>(self: &Arc<Self>, key: &Arc<str>, entry: &'a mut Entry) -> &'a Mailbox {
+        let before = std::mem::replace(&mut entry.state, State::Working(Arc::default()));
+        let State::Working(mailbox) = &entry.state else { unreachable!("it was put there just now") };
         if let State::Idle(life) = before {
-            let worker = Worker::new(self.clone(), key.clone(), life, work.wake.clone());
-            let objects = self.clone();
-            self.workers.spawn(async move {
-                worker.run().await;
-                objects.less.notify_waiters();
-            });
+            let worker = Worker::new(self.clone(), key.clone(), life, mailbox.clone());
+            self.workers.spawn(worker.run());
         }
-        work
+        mailbox
     }
 
     /// What the last list has not shown: the end of it was missed.
@@ -317,6 +305,7 @@ impl Consumer for Intake {
     fn listing(&self) {
         let mut table = self.0.lock();
         table.round = table.round.wrapping_add(1);
+        table.belief.listing();
     }
 
     fn extent(&self) -> Extent {
@@ -324,7 +313,10 @@ impl Consumer for Intake {
     }
 
     fn event(&self, event_type: Option<EventType>, object: Object) {
-        self.0.take(event_type, object);
+        let object = if event_type.is_none() { self.0.lock().listed(object) } else { Some(object) };
+        if let Some(object) = object {
+            self.0.take(event_type, object);
+        }
     }
 
     fn room(&self) -> BoxFuture<()> {
@@ -332,20 +324,23 @@ impl Consumer for Intake {
         Box::pin(async move { objects.room().await })
     }
 
-    fn listed(&self) {
+    fn listed(&self, version: Option<&str>) -> bool {
+        let Some(past) = self.0.lock().belief.believe(comparable(version)) else { return false };
+        for object in past {
+            self.0.take(None, object);
+        }
         for object in self.0.vanished() {
             self.0.take(Some(EventType::Deleted), object);
         }
+        true
     }
 }
 
 impl Table {
-    /// What is to be done about an object that is worked on.
-    fn work(&mut self, key: &str) -> Option<&mut Work> {
-        match &mut self.objects.get_mut(key)?.state {
-            State::Working(work) => Some(work),
-            State::Idle(_) => None,
-        }
+    /// Takes an object of a list; gives it back unless it is held back.
+    fn listed(&mut self, object: Object) -> Option<Object> {
+        let known = self.objects.get(stream_key(&object).as_ref()).map(|entry| entry.version);
+        self.belief.listed(object, known)
     }
 
     /// The text of a namespace, which many objects share.
@@ -361,16 +356,6 @@ impl Table {
 impl Labels {
     fn of(object: &Object) -> Self {
         Self { labels: object.meta("labels").cloned(), annotations: object.meta("annotations").cloned() }
-    }
-}
-
-impl Work {
-    fn observe(&mut self, object: &Object) {
-        let Some(version) = object.resource_version() else { return };
-        if self.observed.len() >= OBSERVED {
-            self.observed.pop_front();
-        }
-        self.observed.push_back(version.into());
     }
 }
 

@@ -91,7 +91,7 @@ impl Consumer for Definitions {
         }
     }
 
-    fn listed(&self) {
+    fn listed(&self, _: Option<&str>) -> bool {
         let mut state = self.lock();
         let DefinitionsState { known, shown, changed, .. } = &mut *state;
         known.retain(|name, definition| {
@@ -103,6 +103,7 @@ impl Consumer for Definitions {
         });
         state.listed_once = true;
         self.changed.notify_one();
+        true
     }
 }
 
@@ -196,11 +197,12 @@ impl Consumer for Namespaces {
         }
     }
 
-    fn listed(&self) {
+    fn listed(&self, _: Option<&str>) -> bool {
         let mut state = self.lock();
         state.known.retain(|_, shown| *shown);
         state.listed = true;
         self.changed.notify_one();
+        true
     }
 }
 
@@ -234,7 +236,7 @@ mod tests {
         let definitions = Definitions::default();
         definitions.listing();
         definitions.event(None, definition("a", "v1", true));
-        definitions.listed();
+        definitions.listed(None);
         assert_eq!(definitions.take_changed(), groups(&[]));
         for event_type in [EventType::Added, EventType::Modified, EventType::Deleted] {
             definitions.event(Some(event_type), definition("b", "v1", true));
@@ -247,17 +249,17 @@ mod tests {
         let definitions = Definitions::default();
         definitions.listing();
         definitions.event(None, definition("a", "v1", true));
-        definitions.listed();
+        definitions.listed(None);
         definitions.listing();
         definitions.event(None, definition("a", "v1", true));
-        definitions.listed();
+        definitions.listed(None);
         assert_eq!(definitions.take_changed(), groups(&[]));
         definitions.listing();
         definitions.event(None, definition("a", "v2", true));
-        definitions.listed();
+        definitions.listed(None);
         assert_eq!(definitions.take_changed(), groups(&["g"]));
         definitions.listing();
-        definitions.listed();
+        definitions.listed(None);
         assert_eq!(definitions.take_changed(), groups(&["g"]));
     }
 

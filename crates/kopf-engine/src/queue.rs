@@ -60,6 +60,11 @@ impl Queue {
         event
     }
 
+    /// The newest event.
+    pub(crate) fn last(&self) -> Option<&Queued> {
+        self.0.back()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

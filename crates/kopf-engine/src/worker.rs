@@ -4,22 +4,24 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use kopf_core::{
     error::ErrorInfo,
-    machine::{Call, CallId, Input, Output, Request},
+    machine::{Answer, Call, CallId, Input, Output, Request, RequestId},
     object::Object,
     plan::Plan,
 };
-use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::{
     answers,
     door::{BoxFuture, Finished, Record},
     error::RunError,
     log::{Logger, logger},
+    mailbox::Mailbox,
     objects::{Life, Objects},
+    pending::Pending,
 };
 
 /// The worker of one object.
@@ -28,39 +30,45 @@ pub(crate) struct Worker {
     key: Arc<str>,
     /// None only while a step is under way elsewhere, and after the object's end.
     life: Option<Box<Life>>,
-    /// Tells of new events.
-    wake: Arc<Notify>,
+    /// Where its events come in.
+    mailbox: Arc<Mailbox>,
     /// The object as the last event showed it.
     object: Option<Object>,
-    calls: FuturesUnordered<BoxFuture<(CallId, Finished)>>,
-    requests: FuturesUnordered<BoxFuture<Input>>,
-    running: Vec<CallId>,
+    calls: Pending<CallId, Finished>,
+    requests: Pending<RequestId, Answer>,
     wake_at: Option<Timestamp>,
     stopping: bool,
     permit: Option<OwnedSemaphorePermit>,
 }
 
 /// What a worker does next.
-#[expect(clippy::large_enum_variant, reason = "lives for a moment, on the stack")]
 enum Next {
-    Step(Input),
+    /// In a box: what lives across an `await` makes the task of each object larger.
+    Step(Box<Input>),
     /// Nothing is left to do or to wait for.
     Retire,
     /// What runs is to be cancelled.
     Kill,
 }
 
+/// A step of the machine, with what it works on.
+enum Step {
+    Done(Stepped),
+    AtDoor(BoxFuture<Option<Stepped>>),
+}
+
+type Stepped = (Box<Life>, Vec<Output>);
+
 impl Worker {
-    pub(crate) fn new(objects: Arc<Objects>, key: Arc<str>, life: Box<Life>, wake: Arc<Notify>) -> Self {
+    pub(crate) fn new(objects: Arc<Objects>, key: Arc<str>, life: Box<Life>, mailbox: Arc<Mailbox>) -> Self {
         Self {
             objects,
             key,
             life: Some(life),
-            wake,
+            mailbox,
             object: None,
-            calls: FuturesUnordered::new(),
-            requests: FuturesUnordered::new(),
-            running: Vec::new(),
+            calls: Pending::new(),
+            requests: Pending::new(),
             wake_at: None,
             stopping: false,
             permit: None,
@@ -68,9 +76,16 @@ impl Worker {
     }
 
     /// Works until there is nothing left to do. A panic here is a defect of ours: it ends the operator (W-QUE-007).
-    pub(crate) async fn run(mut self) {
-        if let Err(panic) = AssertUnwindSafe(self.work()).catch_unwind().await {
-            self.fail(&panic_text(panic.as_ref()));
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "it would keep the worker twice, in a task for each event of an idle object: beyond a kilobyte they are dear"
+    )]
+    pub(crate) fn run(mut self) -> impl Future<Output = ()> + Send {
+        async move {
+            if let Err(panic) = AssertUnwindSafe(self.work()).catch_unwind().await {
+                self.fail(&panic_text(panic.as_ref()));
+            }
+            self.objects.ended();
         }
     }
 
@@ -79,8 +94,11 @@ impl Worker {
             match self.next().await {
                 Next::Step(input) => {
                     self.take_permit().await;
-                    if self.step(input).await.is_err() {
-                        return;
+                    let Some(life) = self.life.take() else { continue };
+                    let plan = self.objects.plans.current();
+                    let step = self.begin(life, *input, &plan);
+                    if self.step(step, &plan).await.is_none() {
+                        return self.fail("a step was abandoned by the door");
                     }
                 }
                 Next::Retire => {
@@ -90,7 +108,7 @@ impl Worker {
                     {
                         return self.fail("an object waits for nothing");
                     }
-                    match self.objects.retire(&self.key, self.life.take()) {
+                    match self.objects.retire(&self.key, &self.mailbox, self.life.take()) {
                         Ok(()) => return,
                         Err(life) => self.life = life,
                     }
@@ -104,14 +122,16 @@ impl Worker {
     async fn next(&mut self) -> Next {
         loop {
             let objects = self.objects.clone();
-            if objects.kill.is_cancelled() {
-                return Next::Kill;
-            }
-            if objects.stop.is_cancelled() && !std::mem::replace(&mut self.stopping, true) {
-                return Next::Step(Input::Stop);
+            if objects.stop.is_cancelled() {
+                if objects.kill.is_cancelled() {
+                    return Next::Kill;
+                }
+                if !std::mem::replace(&mut self.stopping, true) {
+                    return Next::Step(Box::new(Input::Stop));
+                }
             }
             if let Some(input) = self.next_event() {
-                return Next::Step(input);
+                return Next::Step(Box::new(input));
             }
             let busy = self.is_busy();
             if !busy && (self.stopping || self.wake_at.is_none()) {
@@ -123,16 +143,21 @@ impl Worker {
                 objects.sleep()
             });
             let tick = self.wake_at.map(|time| objects.shop.clock.instant(time));
+            // Nothing is cancelled before the stop.
+            let end = if self.stopping { &objects.kill } else { &objects.stop };
             tokio::select! {
-                Some((call, finished)) = self.calls.next() => return Next::Step(self.finished(call, finished)),
-                Some(answered) = self.requests.next() => return Next::Step(answered),
+                Some((call, finished)) = self.calls.next() => {
+                    return Next::Step(Box::new(input_of(call, finished)));
+                }
+                Some((request, answer)) = self.requests.next() => {
+                    return Next::Step(Box::new(Input::Answered { request, answer }));
+                }
                 () = sleep_until(tick) => {
                     self.wake_at = None;
-                    return Next::Step(Input::Tick);
+                    return Next::Step(Box::new(Input::Tick));
                 }
-                () = self.wake.notified() => {}
-                () = objects.stop.cancelled(), if !self.stopping => {}
-                () = objects.kill.cancelled() => {}
+                () = self.mailbox.filled() => {}
+                () = end.cancelled() => {}
             }
         }
     }
@@ -145,7 +170,7 @@ impl Worker {
         if self.life.as_ref().is_some_and(|life| !life.machine.accepts_events()) {
             return None;
         }
-        let (event, more_queued) = self.objects.next(&self.key)?;
+        let (event, more_queued) = self.mailbox.pop()?;
         self.life.get_or_insert_with(|| self.objects.begin_life());
         self.object = Some(event.object.clone());
         Some(Input::Event { event_type: event.event_type, object: event.object, more_queued })
@@ -162,37 +187,41 @@ impl Worker {
         }
     }
 
-    /// One step of the machine. An error: the worker cannot go on.
-    async fn step(&mut self, input: Input) -> Result<(), ()> {
-        let Some(mut life) = self.life.take() else { return Ok(()) };
-        for version in self.objects.observed(&self.key) {
-            life.machine.observe(&version);
-        }
-        let plan = self.objects.plans.current();
-        let now = self.objects.shop.clock.now();
-        let outputs = if plan.has_plugins() || life.machine.has_plugins() {
-            let (result, done) = oneshot::channel();
-            let planned = plan.clone();
-            let step = move || {
-                let outputs = step_or_fail(&mut life, input, now, &planned);
-                // The worker may be gone: then nobody is there to care.
-                drop(result.send((life, outputs)));
-            };
-            self.objects.shop.door.step(Box::new(step)).await;
-            let Ok((returned, outputs)) = done.await else {
-                self.fail("a step was abandoned by the door");
-                return Err(());
-            };
-            life = returned;
-            outputs
-        } else {
-            step_or_fail(&mut life, input, now, &plan)
+    /// One step of the machine. None if nobody has ended it: the worker cannot go on.
+    async fn step(&mut self, step: Step, plan: &Arc<Plan>) -> Option<()> {
+        let (life, outputs) = match step {
+            Step::Done(stepped) => stepped,
+            Step::AtDoor(stepping) => stepping.await?,
         };
         self.life = Some(life);
         for output in outputs {
-            self.carry_out(output, &plan);
+            self.carry_out(output, plan);
         }
-        Ok(())
+        Some(())
+    }
+
+    /// Begins a step, which is done already, unless it may call the door's code.
+    fn begin(&mut self, mut life: Box<Life>, input: Input, plan: &Arc<Plan>) -> Step {
+        for version in self.mailbox.observed() {
+            life.machine.observe(&version);
+        }
+        let now = self.objects.shop.clock.now();
+        if !plan.has_plugins() && !life.machine.has_plugins() {
+            let outputs = step_or_fail(&mut life, input, now, plan);
+            return Step::Done((life, outputs));
+        }
+        let (result, done) = oneshot::channel();
+        let planned = plan.clone();
+        let step = move || {
+            let outputs = step_or_fail(&mut life, input, now, &planned);
+            // The worker may be gone: then nobody is there to care.
+            drop(result.send((life, outputs)));
+        };
+        let stepping = self.objects.shop.door.step(Box::new(step));
+        Step::AtDoor(Box::pin(async move {
+            stepping.await;
+            done.await.ok()
+        }))
     }
 
     fn carry_out(&mut self, output: Output, plan: &Arc<Plan>) {
@@ -223,49 +252,40 @@ impl Worker {
 
     /// Begins a call. The machine orders calls where their order matters.
     fn call(&mut self, call: Call, plan: &Arc<Plan>) {
-        let id = call.id;
-        self.running.push(id);
-        let calling = self.objects.shop.door.call(&plan.resource, call);
-        self.calls.push(Box::pin(async move { (id, calling.await) }));
-    }
-
-    fn finished(&mut self, id: CallId, finished: Finished) -> Input {
-        self.running.retain(|running| *running != id);
-        let Finished { outcome, patch, subrefs } = finished;
-        Input::Finished { call: id, outcome, patch, subrefs }
+        self.calls.push(call.id, self.objects.shop.door.call(&plan.resource, call));
     }
 
     fn cancel(&mut self, id: CallId) {
-        if let Some(life) = self.life.as_ref().filter(|_| self.running.contains(&id)) {
+        if let Some(life) = self.life.as_ref().filter(|_| self.calls.contains(id)) {
             self.objects.shop.door.cancel(life.object_id, id);
         }
     }
 
     fn request(&mut self, request: &Request, plan: &Arc<Plan>) {
         let Some(object) = self.object.clone() else { return };
-        let id = request.id;
         let prepared = answers::prepare(&plan.resource, &object, request);
         let api = self.objects.shop.api.clone();
         let logger = Logger::object(&self.objects.shop.door, &object);
-        self.requests.push(Box::pin(async move {
+        let answering = async move {
             let result = match prepared {
                 Ok(request) => api.json(&request, &logger).await,
                 Err(error) => Err(error),
             };
-            Input::Answered { request: id, answer: answers::answer(result) }
-        }));
+            answers::answer(result)
+        };
+        self.requests.push(request.id, Box::pin(answering));
     }
 
     /// Cancels what runs and waits for its end; nothing of it is stored, so it runs again after a restart (W-PRC-014).
     async fn kill(&mut self) {
         self.requests.clear();
         if let Some(life) = &self.life {
-            for call in &self.running {
-                self.objects.shop.door.cancel(life.object_id, *call);
+            for call in self.calls.keys() {
+                self.objects.shop.door.cancel(life.object_id, call);
             }
         }
         while self.calls.next().await.is_some() {}
-        drop(self.objects.retire(&self.key, self.life.take()));
+        drop(self.objects.retire(&self.key, &self.mailbox, self.life.take()));
     }
 
     fn fail(&mut self, reason: &str) {
@@ -282,6 +302,11 @@ impl Worker {
     }
 }
 
+fn input_of(call: CallId, finished: Finished) -> Input {
+    let Finished { outcome, patch, subrefs } = finished;
+    Input::Finished { call, outcome, patch, subrefs }
+}
+
 fn step_or_fail(life: &mut Life, input: Input, now: Timestamp, plan: &Arc<Plan>) -> Vec<Output> {
     match life.machine.step(input, now, plan) {
         Ok(outputs) => outputs,
@@ -291,7 +316,8 @@ fn step_or_fail(life: &mut Life, input: Input, now: Timestamp, plan: &Arc<Plan>)
 
 async fn sleep_until(time: Option<tokio::time::Instant>) {
     match time {
-        Some(time) => tokio::time::sleep_until(time).await,
+        // In a box, as most objects never wait for a time.
+        Some(time) => Box::pin(tokio::time::sleep_until(time)).await,
         None => std::future::pending().await,
     }
 }

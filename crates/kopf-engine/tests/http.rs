@@ -2,11 +2,17 @@
 
 mod common;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use common::{EXAMPLES, Requests, Setup, cluster, example, succeeds};
 use kopf_core::{handler::Trigger, outcome::Outcome};
-use kopf_devcluster::{DevCluster, ListenOptions, Listener};
+use kopf_devcluster::{Answer, Cut, DevCluster, Fault, ListenOptions, Listener, Matcher};
 use kopf_engine::{client::Connection, registry::Activity};
 use serde_json::json;
 
@@ -89,6 +95,38 @@ async fn a_login_activity_tells_where_the_cluster_is() {
         Box::pin(async move { Outcome::Succeeded(Some(info)) })
     });
     serves_an_object(&cluster, setup).await;
+}
+
+/// W-API-009, W-AUT-004, W-AUT-012, DEC-1: a token that has expired is replaced by the one that the login gives now, for writes
+/// and for watches, and no handler notices.
+#[tokio::test]
+async fn a_refused_token_is_replaced_by_a_new_one() {
+    let cluster = cluster().await;
+    let listener = cluster.listen(ListenOptions::default()).await.unwrap();
+    let mut setup = observer(Connection::Infer);
+    let (server, logins) = (listener.url(), AtomicUsize::new(0));
+    setup.activity(Activity::Authentication, "login", move |_| {
+        let number = logins.fetch_add(1, Ordering::Relaxed);
+        let info = json!({"server": server, "token": format!("t{number}")});
+        Box::pin(async move { Outcome::Succeeded(Some(info)) })
+    });
+    let running = setup.run_as_is(Requests::default());
+    running.script.line("Starting the watch-stream for kopfexamples").await;
+    let examples = |verb| Matcher::any().verb(verb).resource("kopfexamples.zalando.org");
+
+    cluster.faults().answer(examples("patch"), Answer::status(401), 1);
+    cluster.create(EXAMPLES, &example("a")).await.unwrap();
+    running.script.line("[a] Creation is processed: 1 succeeded; 0 failed.").await;
+    running.script.line("Re-authentication has finished.").await;
+
+    let refused = cluster.faults().plan(Fault::answer(Answer::status(401)).on(examples("watch")));
+    cluster.faults().cut_watches(&examples("watch"), Cut::Hard);
+    cluster.create(EXAMPLES, &example("b")).await.unwrap();
+    running.script.line("[b] Creation is processed: 1 succeeded; 0 failed.").await;
+    assert_eq!(cluster.faults().happened(refused), 1);
+    assert_eq!(running.script.seen_of("create").len(), 2);
+    assert_eq!(running.script.seen_of("login").len(), 3);
+    running.stop().await.unwrap();
 }
 
 /// W-AUT-011: more than upstream; what the plug-in prints is used, and its failure is told.

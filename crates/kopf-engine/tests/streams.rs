@@ -8,14 +8,14 @@ use std::{
     time::Duration,
 };
 
-use common::{EXAMPLES, Requests, Setup, cluster, define, example, finished, succeeds};
+use common::{EXAMPLES, Requests, Seen, Setup, cluster, define, example, finished, succeeds};
 use http::{Request, Response};
 use kopf_core::{
     handler::{Needs, Trigger},
     outcome::Outcome,
     reason::EventType,
 };
-use kopf_devcluster::{After, Answer, Cut, DevCluster, Fault, Matcher};
+use kopf_devcluster::{After, Ago, Answer, Cut, DevCluster, Fault, Matcher, Restart};
 use kopf_engine::{RunError, client::Connection};
 use kube::client::Body;
 use serde_json::json;
@@ -144,6 +144,80 @@ async fn expired_versions_lead_to_a_new_list() {
     let seen = running.script.calls("event", 3).await;
     assert_eq!((seen[1].object.as_str(), seen[1].event_type), ("a", None));
     assert_eq!((seen[2].object.as_str(), seen[2].event_type), ("b", Some(EventType::Added)));
+    running.stop().await.unwrap();
+}
+
+/// DEC-1: no API server should list the past, but if one does, it is asked again: what has changed since is not handled as it
+/// was, what has come since is not gone, and what has gone since is not there.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_shows_the_past_is_not_believed() {
+    for streaming in [false, true] {
+        let cluster = cluster().await;
+        let mut setup = observer();
+        setup.on("kopfexamples", "create", Trigger::Create, succeeds());
+        setup.operator.handle().settings().update(|settings| settings.watching.initial_streaming = streaming);
+        let running = setup.run(&cluster);
+        let created = async |name: &str| {
+            cluster.create(EXAMPLES, &example(name)).await.unwrap();
+            running.script.line(&format!("[{name}] Creation is processed")).await;
+            // Its event, too.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        };
+        created("gone").await;
+        created("changed").await;
+        cluster.delete(&format!("{EXAMPLES}/gone")).await.unwrap();
+        created("new").await;
+        let before = running.script.seen().len();
+
+        // Neither the whole of the new object, nor the deletion, nor the last write of the other.
+        let stale = Fault::stale(Ago::Changes(4)).on(if streaming { watches() } else { lists() });
+        let stale = cluster.faults().plan(stale);
+        cluster.faults().error_event(&watches(), &Answer::status(410));
+        running.script.line("the list shows the past").await;
+        created("last").await;
+        assert_eq!(cluster.faults().happened(stale), 1);
+        let seen = running.script.seen();
+        let of = |name: &str| {
+            let calls = seen[before..].iter().filter(|seen| seen.object == name);
+            calls.map(|seen| (seen.handler.as_str(), seen.event_type)).collect::<Vec<_>>()
+        };
+        assert_eq!(of("gone"), [], "{streaming}");
+        assert_eq!(of("changed"), [("event", None)], "{streaming}");
+        assert_eq!(of("new"), [("event", None)], "{streaming}");
+        running.stop().await.unwrap();
+    }
+}
+
+/// DEC-1: a cluster that was restored from a backup shows the past for ever: then it is the present.
+#[tokio::test(start_paused = true)]
+async fn the_past_is_believed_if_it_stays() {
+    let cluster = cluster().await;
+    let running = observer().run(&cluster);
+    watching(&cluster).await;
+    for name in ["a", "b"] {
+        cluster.create(EXAMPLES, &example(name)).await.unwrap();
+    }
+    let first = running.script.calls("event", 2).await;
+    let patch = json!({"spec": {"field": "changed"}});
+    cluster.merge(&format!("{EXAMPLES}/a"), &patch).await.unwrap();
+    cluster.create(EXAMPLES, &example("c")).await.unwrap();
+    running.script.calls("event", 4).await;
+
+    cluster.faults().restart(Restart::default().lose(Ago::Changes(2)).forget()).await.unwrap();
+    // The watch goes on, from a version that is to come.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(cluster.faults().error_event(&watches(), &Answer::status(410)), 1);
+    let start = Instant::now();
+    let gone = |seen: &Seen| seen.object == "c" && seen.event_type == Some(EventType::Deleted);
+    running.script.until("the end of c", |s| s.seen().iter().any(gone).then_some(())).await;
+    let shown_again = |seen: &Seen| (&seen.object, &seen.version) == (&first[0].object, &first[0].version);
+    running.script.until("a", |s| s.seen()[4..].iter().any(shown_again).then_some(())).await;
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+
+    // Versions are given again, and count.
+    let before = running.script.seen().len();
+    cluster.merge(&format!("{EXAMPLES}/b"), &patch).await.unwrap();
+    assert_eq!(running.script.calls("event", before + 1).await[before].object, "b");
     running.stop().await.unwrap();
 }
 

@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -63,15 +63,16 @@ impl Machine {
         match part {
             Part::Merge { is_status, body } => {
                 self.debug(Line::MergePatching { status: *is_status, body: body.clone() });
-                PatchBody::Merge(Value::clone(body))
+                PatchBody::Merge(body.clone())
             }
-            Part::Functions => PatchBody::Json(Vec::new()),
+            Part::Functions => PatchBody::Json(Arc::default()),
             Part::Json { is_status, operations } => {
                 let test = freshest.resource_version().map(
                     |version| json!({"op": "test", "path": "/metadata/resourceVersion", "value": version}),
                 );
-                let guarded: Vec<_> = test.into_iter().chain(operations.iter().cloned()).collect();
-                self.debug(Line::JsonPatching { status: *is_status, operations: Arc::new(guarded.clone()) });
+                let guarded =
+                    Arc::new(test.into_iter().chain(operations.iter().cloned()).collect::<Vec<_>>());
+                self.debug(Line::JsonPatching { status: *is_status, operations: guarded.clone() });
                 PatchBody::Json(guarded)
             }
         }
@@ -106,35 +107,34 @@ impl Machine {
             }
             Answer::Rejected { error, .. } => return self.throttle(error, write.again(part), turn),
         }
-        Phase::Applying(Box::new(write))
+        if write.is_over() { self.settle(write, turn) } else { Phase::Applying(Box::new(write)) }
     }
 
     /// Ends a write: what was accepted is expected to be seen; what is left is continued.
     fn settle(&mut self, write: Write, turn: Turn<'_>) -> Phase {
-        let Write { mut cycle, freshest, is_answered, accepted, is_left_over, is_gone, postponed, .. } =
-            write;
+        let Write {
+            mut cycle, since, freshest, is_answered, accepted, is_left_over, is_gone, postponed, ..
+        } = write;
         if !is_left_over {
             self.memory.failures = 0;
         }
         if is_gone {
-            self.tell_of_delay(cycle.progress, turn);
+            self.tell_of_delay(cycle.progress, since);
             if is_answered || self.memory.expected.is_some() {
                 self.expect_sign(Sign::Gone, &cycle.changes, turn);
             }
             return postponed.map_or(Phase::Idle, Phase::Begun);
         }
-        let missing = Diff::between(
-            &Value::Object(without_fulfilled(&accepted, freshest.body())),
-            freshest.body(),
-            Scope::Left,
-        );
-        if is_answered && !missing.is_empty() {
-            self.log(Log::local(Level::Warning, Line::PatchInconsistent(Arc::new(missing))));
+        if is_answered && accepted.iter().any(|patch| !is_fulfilled(patch, freshest.body())) {
+            let missing = missing(&accepted, freshest.body());
+            if !missing.is_empty() {
+                self.log(Log::local(Level::Warning, Line::PatchInconsistent(Arc::new(missing))));
+            }
         }
         let is_coming = is_answered && self.expect(&freshest, &cycle, turn);
         let transforms = mem::take(&mut cycle.patch.transforms);
         let progress = cycle.progress;
-        self.tell_of_delay(progress, turn);
+        self.tell_of_delay(progress, since);
         if self.memory.stopping {
             return Phase::Idle;
         }
@@ -155,19 +155,42 @@ impl Machine {
             Progress::Unfinished(_) | Progress::Deferred if is_coming && self.memory.expected.is_none() => {
                 Phase::Idle
             }
+            // The patch has changed nothing, so no event will come, and there is nothing to look at before the delay is over.
+            Progress::Unfinished(until) if is_answered && !is_coming && !cycle.is_pressed => {
+                let cycle = self.repetition(cycle);
+                self.sleep(cycle, until, turn)
+            }
             Progress::Unfinished(_) | Progress::Deferred => self.revisit(cycle, turn),
         }
     }
 
-    /// Tells that a delay is not slept, for the event of the patch comes first (W-TCH-011).
-    fn tell_of_delay(&mut self, progress: Progress, turn: Turn<'_>) {
+    /// Tells that a delay is not slept, for the event of the patch comes first (W-TCH-011): as it was before the patch.
+    fn tell_of_delay(&mut self, progress: Progress, since: Timestamp) {
         if let Progress::Unfinished(until) = progress {
-            let left = until.duration_since(turn.now);
+            let left = until.duration_since(since);
             if left > SignedDuration::ZERO {
                 self.debug(Line::SleepSkipped(left));
             }
         }
     }
+}
+
+/// Whether an object is as a merge patch has asked for. A quick look, which may be wrong in one direction: equal numbers of other
+/// types are taken for different ones.
+fn is_fulfilled(patch: &Value, object: &Value) -> bool {
+    match (patch, object) {
+        (Value::Object(patch), Value::Object(object)) if !patch.is_empty() => {
+            patch.iter().all(|(key, value)| is_fulfilled(value, object.get(key).unwrap_or(&Value::Null)))
+        }
+        (patch, object) => patch == object,
+    }
+}
+
+/// What merge patches have asked for, and an object does not show.
+fn missing(patches: &[Arc<Value>], object: &Value) -> Diff {
+    let fields = patches.iter().filter_map(|patch| patch.as_object()).flatten();
+    let patch: Map<_, _> = fields.map(|(key, value)| (key.clone(), value.clone())).collect();
+    Diff::between(&Value::Object(without_fulfilled(&patch, object)), object, Scope::Left)
 }
 
 /// A merge patch without the removals of what is not there (W-PAT-021).

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     error::ErrorInfo,
+    essence::drop_empty_stanzas,
     handler::HandlerId,
     json::python_eq,
     object::Object,
@@ -156,7 +157,17 @@ fn merge_onto(body: &mut Value, patch: &Map<String, Value>) {
 
 /// The essence of an object, as the storages see it.
 pub(super) fn essence_of(object: &Object, plan: &Plan) -> Result<Value, ErrorInfo> {
-    plan.progress.clear(plan.diff_base.build(object, &plan.extra_fields)?)
+    without_progress(plan.diff_base.build(object, &plan.extra_fields)?, plan)
+}
+
+/// An essence without what is kept of the progress. A stanza that a storage of users leaves empty is none: else an object would
+/// differ from itself whenever it has records, and be handled for ever.
+pub(super) fn without_progress(essence: Value, plan: &Plan) -> Result<Value, ErrorInfo> {
+    let mut essence = plan.progress.clear(essence)?;
+    if let Value::Object(stanzas) = &mut essence {
+        drop_empty_stanzas(stanzas);
+    }
+    Ok(essence)
 }
 
 /// Puts the result of a handler into the patch (W-RST-001).

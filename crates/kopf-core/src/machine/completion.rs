@@ -38,16 +38,8 @@ impl Machine {
         self.memory.fully_handled = true;
         self.memory.waits = None;
         if cause.reason == Some(Reason::Delete) {
-            // The records go with the object. To remove them first would leave it, after a crash between the two requests, as
-            // if its deletion had not been handled. So they are written if anything is, and left as they are if nothing is,
-            // or if that would take a request of its own where no record was stored before.
             self.memory.released = true;
-            let is_left = cycle.patch.merge.is_empty()
-                || !state.is_any_stored() && takes_another_request(cycle, turn.plan)?;
-            if is_left {
-                cycle.changes = Changes::default();
-            }
-            return Ok(());
+            return leave_records(cycle, state, turn.plan);
         }
         let plan = turn.plan;
         let mut kept = Kept::read(cause, state, cycle, plan)?;
@@ -106,15 +98,34 @@ fn purge(cycle: &mut Cycle, state: &State, plan: &Plan) {
     cycle.changes.purge(known.map(|handler| handler.id.clone()).chain(state.ids()));
 }
 
-/// Whether the handlers change nothing but the status, which is a resource of its own, and the records are not in the status.
-fn takes_another_request(cycle: &Cycle, plan: &Plan) -> Result<bool, ErrorInfo> {
-    let is_on_object = |patch: &Patch| patch.merge.keys().any(|key| key != "status");
-    if !plan.resource.has_subresource("status") || is_on_object(&cycle.patch) {
-        return Ok(false);
+/// At the end of a deletion, leaves the records as they are, if they need not be written (DEC-38). They go with the object. To
+/// remove them first would leave it, after a crash between the two requests, as if its deletion had not been handled. So they
+/// are written if anything else is, and left as they are if nothing is, or if that would take a request of its own where no
+/// record was stored before.
+fn leave_records(cycle: &mut Cycle, state: &State, plan: &Plan) -> Result<(), ErrorInfo> {
+    if cycle.patch.merge.is_empty() {
+        cycle.changes = Changes::default();
+        return Ok(());
     }
-    let mut patch = cycle.patch.clone();
-    cycle.changes.write(plan, &cycle.event.object, &mut patch)?;
-    Ok(is_on_object(&patch))
+    let object = &cycle.event.object;
+    // Sub-handlers have put theirs into the patch.
+    let mut others = cycle.patch.clone();
+    for id in state.ids() {
+        plan.progress.purge(&id, object, &mut others)?;
+    }
+    plan.progress.flush()?;
+    let is_on_object = |patch: &Patch| patch.merge.keys().any(|key| key != "status");
+    let is_left = others.merge.is_empty() || {
+        let mut all = cycle.patch.clone();
+        cycle.changes.write(plan, object, &mut all)?;
+        let is_status_apart = plan.resource.has_subresource("status");
+        !state.is_any_stored() && is_status_apart && !is_on_object(&others) && is_on_object(&all)
+    };
+    if is_left {
+        cycle.patch = others;
+        cycle.changes = Changes::default();
+    }
+    Ok(())
 }
 
 /// Gives up the cycle of a change that was reverted before it was handled: its records are removed (FIX-2). If handlers have

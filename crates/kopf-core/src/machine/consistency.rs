@@ -45,8 +45,6 @@ pub(super) enum Sign {
 pub(super) struct Seen {
     processed: Option<Box<str>>,
     newer: Vec<Box<str>>,
-    /// The versions are told as they arrive; else they are noted as their events are processed.
-    is_told: bool,
 }
 
 impl Expected {
@@ -61,7 +59,6 @@ impl Expected {
 impl Seen {
     /// Notes a version as it arrives.
     pub(super) fn observe(&mut self, version: &str) {
-        self.is_told = true;
         if self.newer.last().is_some_and(|last| **last == *version) {
             return;
         }

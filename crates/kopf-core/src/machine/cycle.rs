@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Call, CallId, Machine, Output, Turn,
-    changes::{deliver, essence_of},
+    changes::{deliver, essence_of, without_progress},
     completion::note_seen,
     consistency::Sign,
     phase::{Cycle, Phase, Progress, Running},
@@ -117,7 +117,10 @@ impl Machine {
         let object = cycle.event.object.clone();
         let finalizer = &turn.plan.settings.persistence.finalizer;
         let is_held = object.is_deleting() && object.has_finalizer(finalizer);
-        let is_leaving = self.memory.expected.as_ref().is_some_and(|expected| expected.sign == Sign::Release);
+        // Others may hold the object, so that versions from before its release are still to be seen.
+        let is_leaving = self.memory.expected.as_ref().is_some_and(|expected| {
+            expected.sign == Sign::Release || self.memory.released && expected.until > turn.now
+        });
         if is_leaving {
             cycle.finalizer = None;
         } else if is_held && (self.memory.released || cycle.finalizer.is_some()) {
@@ -133,7 +136,7 @@ impl Machine {
         if !is_held || !patch.is_empty() {
             turn.plan.progress.touch(&object, &mut patch, None)?;
         }
-        Ok(Phase::Applying(Box::new(Write::new(cycle, patch, &turn.plan.resource))))
+        Ok(Phase::Applying(Box::new(Write::new(cycle, patch, turn))))
     }
 
     /// Adds the finalizer if something requires it, removes it if nothing does. Either takes a cycle of its own for
@@ -162,7 +165,7 @@ impl Machine {
             return Ok(None);
         }
         let object = &cycle.event.object;
-        let old = plan.diff_base.fetch(object)?.map(|old| plan.progress.clear(old)).transpose()?;
+        let old = plan.diff_base.fetch(object)?.map(|old| without_progress(old, plan)).transpose()?;
         let new = essence_of(object, plan)?;
         let diff = Diff::between(old.as_ref().unwrap_or(&Value::Null), &new, Scope::Full);
         let detected = detect(Situation {

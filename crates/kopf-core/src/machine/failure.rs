@@ -37,7 +37,7 @@ impl Machine {
         error: ErrorInfo,
         turn: Turn<'_>,
     ) -> Result<Phase, ErrorInfo> {
-        let Write { mut cycle, freshest, postponed, .. } = write;
+        let Write { mut cycle, since, freshest, postponed, .. } = write;
         let mut own = Patch::default();
         cycle.changes.write(turn.plan, &freshest, &mut own)?;
         let dropped = mem::take(&mut cycle.patch);
@@ -48,7 +48,7 @@ impl Machine {
         let line = Line::PatchRejected { fields, error };
         self.post(true, "PatchRejected", &line, turn.plan);
         self.log(Log::new(Level::Error, line));
-        let write = Write { freshest, postponed, ..Write::new(cycle, own, &turn.plan.resource) };
+        let write = Write { since, freshest, postponed, ..Write::new(cycle, own, turn) };
         Ok(Phase::Applying(Box::new(write)))
     }
 

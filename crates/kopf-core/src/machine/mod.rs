@@ -147,9 +147,9 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq)]
 pub enum PatchBody {
     /// `application/merge-patch+json`.
-    Merge(Value),
+    Merge(Arc<Value>),
     /// `application/json-patch+json`: the operations.
-    Json(Vec<Value>),
+    Json(Arc<Vec<Value>>),
 }
 
 /// The answer to a request, after the client's own retries.
@@ -276,9 +276,12 @@ impl Machine {
     pub fn step(&mut self, input: Input, now: Timestamp, plan: &Arc<Plan>) -> Result<Vec<Output>, ErrorInfo> {
         let turn = Turn { plan, now };
         self.take_in(input, turn);
-        let mut next = self.clone();
-        next.proceed(turn)?;
-        *self = next;
+        if !self.phase.is_waiting() {
+            // What fails halfway has not begun.
+            let mut next = self.clone();
+            next.proceed(turn)?;
+            *self = next;
+        }
         Ok(mem::take(&mut self.outputs))
     }
 
@@ -297,22 +300,20 @@ impl Machine {
     /// Goes from phase to phase until something has to be waited for. This is the main path of the machine, as a table; the
     /// transitions are named at [`Phase`].
     fn proceed(&mut self, turn: Turn<'_>) -> Result<(), ErrorInfo> {
-        loop {
+        while !self.phase.is_waiting() {
             self.phase = match mem::take(&mut self.phase) {
                 Phase::Begun(cycle) => self.watch(cycle, turn)?,
                 Phase::Watched(cycle) => self.detect(cycle, turn)?,
                 Phase::Overdue(cycle) => self.recheck(cycle, turn)?,
                 Phase::Consistent(cycle) => self.open_handling(cycle, turn)?,
-                Phase::Handling(handling) if handling.is_ready() => self.handle(handling, turn)?,
+                Phase::Handling(handling) => self.handle(handling, turn)?,
                 Phase::Closing(cycle) => self.close(cycle, turn)?,
                 Phase::Touching(cycle) => self.touch(cycle, turn)?,
-                Phase::Applying(write) if write.is_ready() => self.apply(write, turn)?,
-                waiting => {
-                    self.phase = waiting;
-                    return Ok(());
-                }
+                Phase::Applying(write) => self.apply(write, turn)?,
+                waiting => waiting,
             };
         }
+        Ok(())
     }
 
     fn emit(&mut self, output: Output) {

@@ -112,6 +112,26 @@ impl Phase {
         matches!(self, Self::Idle | Self::Waiting(..) | Self::Sleeping(_) | Self::Throttled(..) | Self::Gone)
     }
 
+    /// Nothing can be done before an input.
+    pub(super) fn is_waiting(&self) -> bool {
+        match self {
+            Self::Idle
+            | Self::Watching(..)
+            | Self::Waiting(..)
+            | Self::Sleeping(_)
+            | Self::Throttled(..)
+            | Self::Gone => true,
+            Self::Handling(handling) => !handling.is_ready(),
+            Self::Applying(write) => !write.is_ready(),
+            Self::Begun(_)
+            | Self::Watched(_)
+            | Self::Overdue(_)
+            | Self::Consistent(_)
+            | Self::Closing(_)
+            | Self::Touching(_) => false,
+        }
+    }
+
     /// A write has begun and is not accepted yet.
     pub(super) fn is_writing(&self) -> bool {
         match self {

@@ -66,7 +66,8 @@ impl Machine {
         Cycle::new(self.next_number(), cycle.event, false)
     }
 
-    fn sleep(&mut self, cycle: Box<Cycle>, until: Timestamp, turn: Turn<'_>) -> Phase {
+    /// Sleeps for a delay, unless a newer event is there.
+    pub(super) fn sleep(&mut self, cycle: Box<Cycle>, until: Timestamp, turn: Turn<'_>) -> Phase {
         let delay = until.duration_since(turn.now);
         if delay <= SignedDuration::ZERO {
             return Phase::Touching(cycle);
@@ -93,7 +94,7 @@ impl Machine {
         let value = Moment::utc(turn.now).isoformat();
         turn.plan.progress.touch(&cycle.event.object, &mut patch, Some(&value))?;
         cycle.progress = Progress::Deferred;
-        Ok(Phase::Applying(Box::new(Write::new(cycle, patch, &turn.plan.resource))))
+        Ok(Phase::Applying(Box::new(Write::new(cycle, patch, turn))))
     }
 
     /// Pauses after an error that is not a handler's. The pause grows from error to error, until a cycle succeeds.

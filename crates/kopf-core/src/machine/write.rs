@@ -5,10 +5,11 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
-    RequestId,
+    RequestId, Turn,
     phase::{Cycle, Phase},
 };
 use crate::{
@@ -23,6 +24,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Write {
     pub(super) cycle: Box<Cycle>,
+    /// When it was decided what to write.
+    pub(super) since: Timestamp,
     /// The requests to be sent, in order.
     pub(super) parts: VecDeque<Part>,
     /// The request that is under way.
@@ -30,8 +33,8 @@ pub(super) struct Write {
     /// The newest known version of the object, and whether it is an answer to this write.
     pub(super) freshest: Object,
     pub(super) is_answered: bool,
-    /// Merge patches that were accepted, as one.
-    pub(super) accepted: Map<String, Value>,
+    /// Merge patches that were accepted.
+    pub(super) accepted: Vec<Arc<Value>>,
     /// The versions that this write has made.
     pub(super) versions: Vec<String>,
     /// The server refuses the handlers' part for good.
@@ -61,17 +64,18 @@ pub(super) enum Part {
 
 impl Write {
     /// The write of a patch at the end of a cycle.
-    pub(super) fn new(cycle: Box<Cycle>, patch: Patch, resource: &Resource) -> Self {
+    pub(super) fn new(cycle: Box<Cycle>, patch: Patch, turn: Turn<'_>) -> Self {
         let has_functions = !cycle.patch.transforms.is_empty() || cycle.finalizer.is_some();
-        let mut parts = merge_parts(patch.merge, resource);
+        let mut parts = merge_parts(patch.merge, &turn.plan.resource);
         parts.extend(has_functions.then_some(Part::Functions));
         Self {
             freshest: cycle.event.object.clone(),
             cycle,
+            since: turn.now,
             parts,
             sent: None,
             is_answered: false,
-            accepted: Map::new(),
+            accepted: Vec::new(),
             versions: Vec::new(),
             refusal: None,
             is_left_over: false,
@@ -83,6 +87,11 @@ impl Write {
     /// Whether no request is under way.
     pub(super) fn is_ready(&self) -> bool {
         self.sent.is_none()
+    }
+
+    /// Whether every request was answered, and none is to be sent in place of a refused one.
+    pub(super) fn is_over(&self) -> bool {
+        self.sent.is_none() && self.parts.is_empty() && self.refusal.is_none()
     }
 
     pub(super) fn awaits(&self, request: RequestId) -> bool {
@@ -113,7 +122,7 @@ impl Write {
 
     pub(super) fn accept(&mut self, part: &Part, object: Object) {
         if let Part::Merge { body, .. } = part {
-            self.accepted.extend(fields(body).map(|(key, value)| (key.clone(), value.clone())));
+            self.accepted.push(body.clone());
         }
         self.versions.extend(object.resource_version().map(str::to_owned));
         self.freshest = object;
@@ -169,10 +178,6 @@ fn merge_parts(mut patch: Map<String, Value>, resource: &Resource) -> VecDeque<P
 
 fn merge_part(is_status: bool, patch: Map<String, Value>) -> Part {
     Part::Merge { is_status, body: Arc::new(Value::Object(patch)) }
-}
-
-fn fields(body: &Value) -> impl Iterator<Item = (&String, &Value)> {
-    body.as_object().into_iter().flatten()
 }
 
 fn is_on_status(operation: &Value) -> bool {

@@ -1,7 +1,8 @@
 //! Requests to the cluster: where it is, who we are, how often we try.
 //!
 //! - [`Connection`], [`ConnectionInfo`]: how to find the cluster. `kubeconfig`, `exec`, `login`: where that is written.
-//! - `transport`: TCP, TLS, HTTP. `vault`: the credentials in use. `retriever`: logs in when there are none.
+//! - `transport`: TCP, TLS, HTTP. `trust`: whether the server is the right one.
+//! - `vault`: the credentials in use. `retriever`: logs in when there are none.
 //! - `request`: one request with its retries.
 
 mod connection;
@@ -13,6 +14,7 @@ mod request;
 mod retriever;
 mod retry_after;
 mod transport;
+mod trust;
 mod url;
 mod vault;
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
+use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -68,13 +69,18 @@ impl ApiRequest {
         }
     }
 
-    /// A request with a body.
-    pub(crate) fn with_body(method: Method, path: String, content_type: &'static str, body: &Value) -> Self {
+    /// A request with a body: a JSON value, or what is written as one.
+    pub(crate) fn with_body<T: Serialize + ?Sized>(
+        method: Method,
+        path: String,
+        content_type: &'static str,
+        body: &T,
+    ) -> Self {
         Self {
             method,
             url: path,
             content_type: Some(content_type),
-            body: body.to_string().into(),
+            body: serde_json::to_vec(body).expect("JSON values can be written as JSON").into(),
             backoffs: None,
         }
     }

@@ -33,7 +33,7 @@ use kube::client::{
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use tower::{BoxError, Service, ServiceBuilder};
 
-use super::{ConnectionInfo, LoginError};
+use super::{ConnectionInfo, LoginError, trust::Trust};
 
 /// A TCP connection without traffic is probed after this time, and as often.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
@@ -51,13 +51,10 @@ pub(crate) type Connector = Arc<dyn Fn(Option<Duration>) -> kube::Client + Send 
 /// # Errors
 /// For a field that has no meaning, and a file that cannot be read.
 pub(crate) fn connector(info: &ConnectionInfo, user_agent: &str) -> Result<Connector, LoginError> {
-    // Some other library of the process may bring another provider: then rustls does not guess. An error means that one is
-    // installed already, which is just as good.
-    drop(rustls::crypto::ring::default_provider().install_default());
     let config = config(info, user_agent)?;
     let server_name = info.tls_server_name.clone().map(TryInto::try_into).transpose();
     let parts = Parts {
-        tls: config.rustls_client_config().map_err(|error| LoginError::field("certificates", error))?,
+        tls: tls(&config, info)?,
         server_name: server_name.map_err(|error| LoginError::field("tls_server_name", error))?,
         headers: config.extra_headers_layer().map_err(|error| LoginError::field("headers", error))?,
         auth: config.auth_layer().map_err(|error| LoginError::field("token_file", error))?,
@@ -81,6 +78,22 @@ pub(crate) fn connector(info: &ConnectionInfo, user_agent: &str) -> Result<Conne
             }
         }
     }))
+}
+
+/// TLS that believes whom the connection names.
+pub(super) fn tls(config: &kube::Config, info: &ConnectionInfo) -> Result<rustls::ClientConfig, LoginError> {
+    // Some other library of the process may bring another provider: then rustls does not guess. An error means that one is
+    // installed already, which is just as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let mut tls = config.rustls_client_config().map_err(|error| LoginError::field("certificates", error))?;
+    let trust = match (pem("ca", info.ca_data.as_deref(), None)?, &info.ca_path) {
+        _ if config.accept_invalid_certs => return Ok(tls),
+        (None, None) => return Ok(tls),
+        (None, Some(path)) => Trust::in_file(path)?,
+        (Some(pem), _) => Trust::in_pem(&pem)?,
+    };
+    tls.dangerous().set_certificate_verifier(Arc::new(trust));
+    Ok(tls)
 }
 
 /// What all clients of a connection are made of.
@@ -150,7 +163,7 @@ pub(crate) fn authorization(info: &ConnectionInfo) -> Option<String> {
     }
 }
 
-fn config(info: &ConnectionInfo, user_agent: &str) -> Result<kube::Config, LoginError> {
+pub(super) fn config(info: &ConnectionInfo, user_agent: &str) -> Result<kube::Config, LoginError> {
     let url = info.server.trim_end_matches('/');
     if url.is_empty() {
         return Err(LoginError::field("server", "it is not set, expected the URL of the API server"));
@@ -169,7 +182,6 @@ fn config(info: &ConnectionInfo, user_agent: &str) -> Result<kube::Config, Login
     config.tls_server_name.clone_from(&info.tls_server_name);
     let ca = pem("ca", info.ca_data.as_deref(), info.ca_path.as_deref())?;
     config.root_cert = ca.map(|pem| certificates(&pem)).transpose()?;
-    config.root_cert_file = info.ca_path.clone().filter(|_| !config.accept_invalid_certs);
     let certificate = pem("certificate", info.certificate_data.as_deref(), info.certificate_path.as_deref())?;
     let key_data = info.private_key_data.as_ref().map(|secret| secret.0.as_str());
     let key = pem("private_key", key_data, info.private_key_path.as_deref())?;

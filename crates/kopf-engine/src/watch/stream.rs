@@ -48,8 +48,9 @@ pub(crate) trait Consumer: Send + Sync {
     fn listing(&self);
     /// An object of the list (no type), or of the watch.
     fn event(&self, event_type: Option<EventType>, object: Object);
-    /// The list has ended, even if it is empty (W-WAT-004).
-    fn listed(&self);
+    /// The list of this version has ended, even if it is empty (W-WAT-004). Gives whether it is believed; else it is to be
+    /// asked for again.
+    fn listed(&self, version: Option<&str>) -> bool;
     /// Ends when not too much of a list waits to be processed. Lists wait for it a little, watches never do.
     fn room(&self) -> BoxFuture<()> {
         Box::pin(std::future::ready(()))
@@ -133,7 +134,7 @@ impl Stream {
             round.initial = true;
         } else {
             round.since = self.list().await?;
-            self.consumer.listed();
+            self.listed(&round)?;
         }
         failures.reset();
         let mut idle = Backoff::new();
@@ -150,6 +151,14 @@ impl Stream {
                 Ended::Continue => tokio::time::sleep(idle.next()).await,
             }
         }
+    }
+
+    /// What was there has been shown.
+    fn listed(&self, round: &Round) -> Result<(), Failure> {
+        if self.consumer.listed(round.since.as_deref()) {
+            return Ok(());
+        }
+        Err(Failure::Retry("the list shows the past".into()))
     }
 
     /// Lists everything, page by page; gives the version to watch from.
@@ -279,7 +288,7 @@ impl Stream {
             ("BOOKMARK", _) => {
                 round.see(&frame.object);
                 if std::mem::take(&mut round.initial) {
-                    self.consumer.listed();
+                    self.listed(round)?;
                 }
             }
             ("ERROR", _) => return self.error(frame.object.body()).map(Some),
