@@ -23,6 +23,8 @@ class DevCluster:
         tls: Serves HTTPS, with a certificate of an authority of its own, which the kubeconfig names.
         control: Serves `/_dev/…` as well, by which other processes put faults into the cluster and move its clock; and
             remembers the requests. `faults` and `clock` of this object work without it.
+        rbac: Tells users apart by their tokens, as a real cluster does: the user of the kubeconfig may do everything, others
+            what roles say.
         seed: Makes uids, generated names and faults with a probability repeatable.
         deterministic: A seed as well, with one thread and a clock that stands at the beginning of 2026: the same requests, in
             the same order, get the same answers.
@@ -43,6 +45,7 @@ class DevCluster:
         port: int = 0,
         tls: bool = False,
         control: bool = False,
+        rbac: bool = False,
         seed: int | None = None,
         deterministic: int | None = None,
         kubeconfig: str | os.PathLike[str] | None = None,
@@ -50,7 +53,7 @@ class DevCluster:
         if seed is not None and deterministic is not None:
             raise ValueError("Only one of seed and deterministic can be said: deterministic is a seed as well.")
         self._native = _native.DevCluster(
-            host=host, port=port, tls=tls, control=control, seed=seed, deterministic=deterministic
+            host=host, port=port, tls=tls, control=control, rbac=rbac, seed=seed, deterministic=deterministic
         )
         self._faults = Faults(self._native)
         self._clock = Clock(self._native)

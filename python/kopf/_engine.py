@@ -70,12 +70,14 @@ class Host:
         self.settings = settings
 
     def log_object(
-        self, level: int, message: str, body: Mapping[str, Any], local: bool, error: BaseException | None
+        self, level: int, message: str, ref: dict[str, Any], local: bool, error: BaseException | None
     ) -> None:
-        """Logs a line of the engine about an object."""
+        """Logs a line of the engine about an object, as its logger would, but without a search for who has called."""
         if objects.isEnabledFor(level):
-            logger = (_loggers.LocalObjectLogger if local else _loggers.ObjectLogger)(body=body, settings=self.settings)
-            logger.log(level, message, exc_info=error)
+            exc_info = (type(error), error, error.__traceback__) if error is not None else None
+            extra = {"k8s_ref": ref, "k8s_skip": local, "settings": self.settings}
+            record = objects.makeRecord(objects.name, level, __file__, 0, message, (), exc_info, "log_object", extra)
+            objects.handle(record)
 
     def object_level(self) -> int:
         """The lowest level of lines about objects that is wanted."""

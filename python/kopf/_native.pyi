@@ -63,7 +63,9 @@ class _Host(Protocol):
     wanted: Any  # of `kopf._signatures`
     handler_state: Any  # handler_state(retries, started, runtime): an item of `state` of lifecycles
 
-    def log_object(self, level: int, message: str, body: Body, local: bool, error: BaseException | None, /) -> None: ...
+    def log_object(
+        self, level: int, message: str, ref: dict[str, Any], local: bool, error: BaseException | None, /
+    ) -> None: ...
     def object_level(self) -> int: ...  # the lowest level of lines about objects that is wanted
     def executor(self, settings: Any, /) -> Any: ...  # the executor of sync handlers; None for the engine's own threads
     def selectors(
@@ -329,6 +331,7 @@ class DevCluster:
         port: int = 0,
         tls: bool = False,
         control: bool = False,
+        rbac: bool = False,
         seed: int | None = None,
         deterministic: int | None = None,
     ) -> Self: ...

@@ -210,6 +210,7 @@ def _as_arguments(options: dict[str, Any]) -> list[str]:
 @click.option("--port", type=int, default=0, help="The port; by default any free one.")
 @click.option("--tls", is_flag=True, help="Serve HTTPS, with a certificate made for it.")
 @click.option("--control", is_flag=True, help="Serve /_dev/ too, to put faults into the cluster and move its clock.")
+@click.option("--rbac", is_flag=True, help="Tell users apart by their tokens, and ask roles what they may do.")
 @click.option("--seed", type=click.IntRange(min=0), help="Make uids, generated names and chance repeatable.")
 @click.option(
     "--deterministic",
@@ -232,6 +233,7 @@ def cluster(
     port: int,
     tls: bool,
     control: bool,
+    rbac: bool,
     seed: int | None,
     deterministic: int | None,
     kubeconfig: str | None,
@@ -246,7 +248,7 @@ def cluster(
 
     if seed is not None and deterministic is not None:
         raise click.UsageError("Only one of --seed and --deterministic can be said.")
-    options = {"control": control, "seed": seed, "deterministic": deterministic}
+    options = {"control": control, "rbac": rbac, "seed": seed, "deterministic": deterministic}
     ctx.exit(_dev.serve(command, manifests, port=port, tls=tls, kubeconfig=kubeconfig, **options))
 
 

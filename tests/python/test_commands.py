@@ -151,6 +151,19 @@ def test_a_cluster_is_served_over_tls(folder: pathlib.Path) -> None:
     assert "'name': 'default'" in done.stdout
 
 
+def test_a_cluster_tells_users_apart(folder: pathlib.Path) -> None:
+    """D-190, D-193: who shows no token may see nothing, and the kubeconfig has one that may see all."""
+    script = (
+        "import kubernetes as k; k.config.load_kube_config(); print(k.client.CoreV1Api().list_namespace().items[0])\n"
+        "k.client.Configuration._default.api_key.clear(); k.client.CoreV1Api().list_namespace()"
+    )
+    command = [*KOPF, "cluster", "--rbac", "--", sys.executable, "-W", "ignore", "-c", script]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
+    assert "'name': 'default'" in done.stdout, done.stderr
+    assert "system:anonymous" in done.stderr
+    assert done.returncode == 1
+
+
 @pytest.mark.parametrize("status", [0, 7])
 def test_a_command_runs_with_a_cluster_and_gives_its_status(folder: pathlib.Path, status: int) -> None:
     script = f"import os, sys; print(open(os.environ['KUBECONFIG']).read()); sys.exit({status})"

@@ -506,6 +506,22 @@ RESOURCE_KWARGS = {
 }
 
 
+def test_the_removal_of_a_field_is_an_update_of_an_object_that_was_created_with_it(
+    api: Api, operator: MakeOperator, calls: Calls
+) -> None:
+    """W-CYC-009: nobody else is interested in the object."""
+
+    @kopf.on.update("kex", field="spec.field", value=kopf.ABSENT)
+    def fn(reason: Any, old: Any, new: Any, **_: Any) -> None:
+        calls.put((str(reason), old, new))
+
+    with operator():
+        api.create(example())
+        api.wait(is_handled)
+        api.patch({"spec": {"field": None}})
+        assert calls.next() == ("update", "value", None)
+
+
 def test_handlers_of_changes_get_all_their_arguments(api: Api, operator: MakeOperator, calls: Calls) -> None:
     """A-KW-010 to A-KW-017, A-KW-030 to A-KW-042."""
 

@@ -7,11 +7,33 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import Api, Calls, Logs, RunningOperator, annotations, example, has_status, is_handled
+from helpers import LAST_HANDLED, Api, Calls, Logs, RunningOperator, annotations, example, has_status, is_handled
 
 import kopf
 
 MakeOperator = Callable[..., RunningOperator]
+
+
+class OwnProgress(kopf.ProgressStorage):
+    """A storage as users write them: it keeps an annotation for each handler."""
+
+    def fetch(self, *, key: Any, body: Any) -> Any:
+        return json.loads(body.metadata.annotations.get(f"my.example.com/{key}", "null"))
+
+    def store(self, *, key: Any, record: Any, body: Any, patch: Any) -> None:
+        patch.metadata.annotations[f"my.example.com/{key}"] = json.dumps(record)
+
+    def purge(self, *, key: Any, body: Any, patch: Any) -> None:
+        patch.metadata.annotations[f"my.example.com/{key}"] = None
+
+    def touch(self, *, body: Any, patch: Any, value: Any) -> None: ...
+
+    def clear(self, *, essence: Any) -> Any:
+        essence = super().clear(essence=essence)
+        annotations = essence.get("metadata", {}).get("annotations", {})
+        for key in [key for key in annotations if key.startswith("my.example.com/")]:
+            del annotations[key]
+        return essence
 
 
 def test_an_error_in_a_filter_is_not_the_end(api: Api, operator: MakeOperator, calls: Calls, logs: Logs) -> None:
@@ -152,6 +174,54 @@ def test_storages_of_the_users_own_are_called(api: Api, operator: MakeOperator, 
         obj = api.wait(is_stored)
     assert json.loads(annotations(obj)["my.example.com/last"]) == {"spec": {"x": 1}}
     assert ("fn", "create", 1, True) in calls.all()
+
+
+def test_stanzas_that_a_storage_leaves_empty_are_no_change(api: Api, operator: MakeOperator, calls: Calls) -> None:
+    """W-DIF-010: the essence is the same with records, and without."""
+    settings = kopf.OperatorSettings()
+    settings.persistence.progress_storage = OwnProgress()
+
+    @kopf.on.create("kex", id="fn")
+    @kopf.on.update("kex", id="fn")
+    def fn(retry: int, reason: Any, **_: Any) -> None:
+        calls.put((str(reason), retry))
+        if not retry:
+            raise kopf.TemporaryError("again", delay=0)
+
+    def is_done(obj: Any) -> bool:
+        return LAST_HANDLED in annotations(obj) and "my.example.com/fn" not in annotations(obj)
+
+    with operator(settings=settings):
+        api.create(example())
+        api.wait(is_done)
+        api.patch({"spec": {"field": "other"}})
+        api.wait(lambda obj: is_done(obj) and "other" in annotations(obj)[LAST_HANDLED])
+        api.patch({"spec": {"field": "third"}})
+        api.wait(lambda obj: is_done(obj) and "third" in annotations(obj)[LAST_HANDLED])
+    assert calls.all() == [(reason, retry) for reason in ("create", "update", "update") for retry in (0, 1)]
+
+
+def test_a_record_that_is_written_unchanged_ends_no_delay(api: Api, operator: MakeOperator, calls: Calls) -> None:
+    """DEC-14: no event comes of it, so the delay is slept."""
+
+    class Insistent(OwnProgress):
+        def store(self, *, key: Any, record: Any, body: Any, patch: Any) -> None:
+            calls.put(record["retries"])
+            super().store(key=key, record=record, body=body, patch=patch)
+
+    settings = kopf.OperatorSettings()
+    settings.persistence.progress_storage = Insistent()
+
+    @kopf.on.create("kex", id="fn")
+    def fn(retry: int, **_: Any) -> None:
+        if not retry:
+            raise kopf.TemporaryError("again", delay=0.5)
+
+    with operator(settings=settings):
+        api.create(example())
+        api.wait(is_handled)
+    written = calls.all()
+    assert 1 <= written.count(1) <= 4, "as it ends, when that is seen, and when the delay is over"
 
 
 def test_the_users_executor_runs_sync_handlers(api: Api, operator: MakeOperator, calls: Calls) -> None:

@@ -16,6 +16,7 @@ use crate::{guard::guarded, locked, logs, runtime::Runtime};
 pub(crate) struct DevCluster {
     options: ListenOptions,
     control: bool,
+    rbac: bool,
     seed: Option<u64>,
     deterministic: Option<u64>,
     running: Mutex<Option<Running>>,
@@ -31,12 +32,13 @@ struct Running {
 #[pymethods]
 impl DevCluster {
     #[new]
-    #[pyo3(signature = (*, host = "127.0.0.1", port = 0, tls = false, control = false, seed = None, deterministic = None))]
+    #[pyo3(signature = (*, host = "127.0.0.1", port = 0, tls = false, control = false, rbac = false, seed = None, deterministic = None))]
     fn new(
         host: &str,
         port: u16,
         tls: bool,
         control: bool,
+        rbac: bool,
         seed: Option<u64>,
         deterministic: Option<u64>,
     ) -> PyResult<Self> {
@@ -46,6 +48,7 @@ impl DevCluster {
         Ok(Self {
             options: ListenOptions { address, tls, ..ListenOptions::on_port(port) },
             control,
+            rbac,
             seed,
             deterministic,
             running: Mutex::default(),
@@ -67,6 +70,9 @@ impl DevCluster {
                 let mut builder = Cluster::builder();
                 if self.control {
                     builder = builder.control();
+                }
+                if self.rbac {
+                    builder = builder.rbac();
                 }
                 if let Some(seed) = self.seed {
                     builder = builder.seed(seed);

@@ -16,6 +16,11 @@
 //! - `exerciser`: the engine's side of the bridge for tests.
 //! - [`cpython`], [`held`], [`guard`], [`runtime`], [`logs`]: the ground that it stands on.
 
+#![allow(
+    rustdoc::private_intra_doc_links,
+    reason = "nothing of it is public in Rust: who reads this works on it"
+)]
+
 mod calls;
 mod cause;
 mod cpython;

@@ -2,7 +2,10 @@
 
 use std::{error::Error, fmt::Write};
 
-use kopf_core::log::{Line, Log};
+use kopf_core::{
+    log::{Line, Log},
+    object::Object,
+};
 use kopf_engine::door::Record;
 use pyo3::{intern, prelude::*, types::PyDict};
 
@@ -10,7 +13,6 @@ use crate::{
     hub::{Hub, python_level},
     invocation::activity_logger,
     report,
-    views::{Document, MappingView, Place},
 };
 
 /// Publishes the effective level of `kopf.objects` (DEC-17): it has effect on lines that come into being from now on.
@@ -25,10 +27,9 @@ pub(crate) fn publish_level(py: Python<'_>, hub: &Hub) {
 pub(crate) fn emit(py: Python<'_>, hub: &Hub, record: Record) -> PyResult<()> {
     match record {
         Record::Object { object, log } => {
-            let document = Bound::new(py, Document::new(object))?;
-            let body = MappingView::make(&document, Place::Root)?;
             let error = error_of(py, &log.line);
-            let arguments = (python_level(log.level), log.line.to_string(), body, log.local, error);
+            let reference = reference(py, &object)?;
+            let arguments = (python_level(log.level), log.line.to_string(), reference, log.local, error);
             hub.host.object(py).call_method1(intern!(py, "log_object"), arguments).map(drop)
         }
         Record::Activity { activity, log } => emit_activity(py, activity, &log),
@@ -39,6 +40,17 @@ pub(crate) fn emit(py: Python<'_>, hub: &Hub, record: Record) -> PyResult<()> {
             log(&logger, python_level(level), &text, error)
         }
     }
+}
+
+/// What names an object in log records (A-LOG-010), as `ObjectLogger` has it.
+fn reference<'py>(py: Python<'py>, object: &Object) -> PyResult<Bound<'py, PyDict>> {
+    let reference = PyDict::new(py);
+    reference.set_item(intern!(py, "apiVersion"), some(object.api_version()))?;
+    reference.set_item(intern!(py, "kind"), some(object.kind()))?;
+    reference.set_item(intern!(py, "name"), some(object.name()))?;
+    reference.set_item(intern!(py, "uid"), object.uid())?;
+    reference.set_item(intern!(py, "namespace"), object.namespace())?;
+    Ok(reference)
 }
 
 /// Says how many lines were lost while the loop was blocked.
@@ -81,6 +93,10 @@ fn log(logger: &Bound<'_, PyAny>, level: u8, text: &str, error: Option<Bound<'_,
     kwargs.set_item(intern!(py, "exc_info"), error)?;
     // Without arguments, so that a `%` in the text is only a `%`.
     logger.call_method(intern!(py, "log"), (level, text), Some(&kwargs)).map(drop)
+}
+
+fn some(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 fn error_of<'py>(py: Python<'py>, line: &Line) -> Option<Bound<'py, PyAny>> {
