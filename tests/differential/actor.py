@@ -76,7 +76,8 @@ def main(batch_path: str, records_path: str) -> None:
     lifecycle = frame.get("lifecycle")
     asyncio.run(
         kopf.operator(
-            clusterwide=True,
+            clusterwide="namespaces" not in frame,
+            namespaces=frame.get("namespaces", []),
             standalone=True,
             settings=settings,
             lifecycle=getattr(kopf.lifecycles, lifecycle) if lifecycle else None,
@@ -104,10 +105,73 @@ def make_settings(frame: Mapping[str, Json]) -> kopf.OperatorSettings:
 def make_storage(wanted: Mapping[str, Json]) -> Any:
     """`{"class": "AnnotationsProgressStorage", "prefix": "x"}`; of the multiple ones `storages` is a list of such."""
     options = dict(wanted)
-    make = getattr(kopf, options.pop("class"))
+    name = options.pop("class")
+    make = getattr(kopf, name, None) or globals()[name]
     if "storages" in options:
         return make([make_storage(storage) for storage in options["storages"]])
     return make(**options)
+
+
+OWN = "own.judged.dev"
+
+
+class UsersProgressStorage(kopf.ProgressStorage):
+    """As users write storages: an annotation for each handler."""
+
+    def fetch(self, *, key: Any, body: Any) -> Any:
+        text = body.metadata.annotations.get(self._name(key))
+        return None if text is None else json.loads(text)
+
+    def store(self, *, key: Any, record: Any, body: Any, patch: Any) -> None:
+        patch.metadata.annotations[self._name(key)] = json.dumps(record)
+
+    def purge(self, *, key: Any, body: Any, patch: Any) -> None:
+        if self._name(key) in body.metadata.annotations:
+            patch.metadata.annotations[self._name(key)] = None
+        elif self._name(key) in patch.get("metadata", {}).get("annotations", {}):
+            del patch["metadata"]["annotations"][self._name(key)]
+            drop_empty(patch, "metadata", "annotations")
+
+    def touch(self, *, body: Any, patch: Any, value: Any) -> None:
+        if body.metadata.annotations.get(self._name("touch-dummy")) != value:
+            patch.metadata.annotations[self._name("touch-dummy")] = value
+
+    def clear(self, *, essence: Any) -> Any:
+        return without_own(super().clear(essence=essence))
+
+    def _name(self, key: str) -> str:
+        return f"{OWN}/{key.replace('/', '.')}"
+
+
+class UsersDiffBaseStorage(kopf.DiffBaseStorage):
+    """As users write storages: one annotation."""
+
+    def build(self, *, body: Any, extra_fields: Any = None) -> Any:
+        return without_own(super().build(body=body, extra_fields=extra_fields))
+
+    def fetch(self, *, body: Any) -> Any:
+        text = body.metadata.annotations.get(f"{OWN}/seen")
+        return None if text is None else json.loads(text)
+
+    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+        patch.metadata.annotations[f"{OWN}/seen"] = json.dumps(essence)
+
+
+def without_own(essence: Any) -> Any:
+    """An essence without what these storages keep."""
+    annotations = essence.get("metadata", {}).get("annotations", {})
+    for name in [name for name in annotations if name.startswith(f"{OWN}/")]:
+        del annotations[name]
+        drop_empty(essence, "metadata", "annotations")
+    return essence
+
+
+def drop_empty(value: Any, outer: str, inner: str) -> None:
+    """Drops a mapping that has become empty, and the one around it."""
+    if not value[outer][inner]:
+        del value[outer][inner]
+    if not value[outer]:
+        del value[outer]
 
 
 class Declaration:

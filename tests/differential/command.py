@@ -65,10 +65,11 @@ def main() -> int:
             print(f"seed {seed}: {error}")
             failed += 1
             continue
-        for number, verdict in enumerate(verdicts):
+        for position, verdict in enumerate(verdicts):
+            number = position if arguments.scenario is None else arguments.scenario
             played += 1
             if verdict.unexplained:
-                again = judge.judge_patiently(batch, number)
+                again = judge.judge_patiently(batch, position)
                 if again.unexplained:
                     failed += 1
                     print(f"--- seed {seed}, scenario {number}: {len(again.unexplained)} unexplained differences")

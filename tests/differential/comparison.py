@@ -51,18 +51,17 @@ class Course:
 
 
 def course_of(play: Play, scenario: Mapping[str, Json]) -> Course:
-    """Brings a play into comparable form. Objects are told apart by name and, if they are made anew, by their order.
+    """Brings a play into comparable form. Objects are told apart by name and, if they are made anew, by their order: also of
+    one of which the operator takes no note.
 
     Event handlers of an object run at once, in no order: what is of one of them is told apart by its id, after a space.
     """
     watching = [handler["id"] for handler in scenario["handlers"] if handler["on"] == ["event"]]
-    names: dict[str, str] = {}
+    names = {uid: f"{name}#{index + 1}" for name, uids in play.births.items() for index, uid in enumerate(uids) if uid}
     calls: dict[str, list[Json]] = {}
     lines: dict[str, list[str]] = {}
     for record in play.records:
-        about = record["about"]
-        kind = record.get("resource") or about["kind"].lower()
-        name = _name(names, kind.lstrip("things0123456789"), about)
+        name = names[record["about"]["uid"]]
         text = record.get("handler") or record["text"].partition("'")[2]
         watcher = next((handler for handler in watching if re.match(rf"{handler}\b", text)), None)
         name += f" {watcher}" if watcher else ""
@@ -72,20 +71,8 @@ def course_of(play: Play, scenario: Mapping[str, Json]) -> Course:
             text = f"{record['level']:7} {masked_text(record['text'])}"
             lines.setdefault(name, []).append(text + (f" [{record['error']}]" if record["error"] else ""))
     objects = [{name: masked_object(item) for name, item in round.items()} for round in play.objects]
-    lives = [
-        {name: names.get(item["metadata"]["uid"], f"{name}#?") for name, item in round.items()}
-        for round in play.objects
-    ]
+    lives = [{name: names[item["metadata"]["uid"]] for name, item in round.items()} for round in play.objects]
     return Course(objects, calls, lines, play.writes, lives)
-
-
-def _name(names: dict[str, str], resource: str, about: Mapping[str, Json]) -> str:
-    base = f"{resource}/{about.get('namespace') or ''}/{about['name']}"
-    uid = about["uid"]
-    if uid not in names:
-        count = sum(1 for name in names.values() if name.partition("#")[0] == base)
-        names[uid] = f"{base}#{count + 1}"
-    return names[uid]
 
 
 def differences(upstream: Course, ours: Course) -> list[Difference]:

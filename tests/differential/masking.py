@@ -14,7 +14,11 @@ ONE_SIDED = ("cycle-configuration", "/kopf-managed")
 
 # Of both sides, and where the storages of the scenarios keep the last handled essence.
 FINALIZERS = ("kopf.zalando.org/KopfFinalizerMarker", "judged.dev/finalizer")
-HANDLED_ANNOTATIONS = ("kopf.zalando.org/last-handled-configuration", "our.example.com/seen")
+HANDLED_ANNOTATIONS = (
+    "kopf.zalando.org/last-handled-configuration",
+    "our.example.com/seen",
+    "own.judged.dev/seen",
+)
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

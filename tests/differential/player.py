@@ -7,6 +7,8 @@ it concerns all of them.
 
 import contextlib
 import dataclasses
+import fnmatch
+import functools
 import http.client
 import json
 import os
@@ -26,6 +28,7 @@ from actor import GROUP, object_path, plural
 
 Json = Any
 ACTOR = pathlib.Path(__file__).parent / "actor.py"
+NAMESPACES = ("ns1", "ns2")
 PATIENCE = 60.0  # seconds until something that should happen counts as not happening
 QUIET = 0.4  # seconds without a line, after which nothing is expected to come
 # The same while records say that handlers are to be called: longer than any delay of a scenario.
@@ -55,6 +58,9 @@ class Play:
 
     writes: dict[str, int] = dataclasses.field(default_factory=dict)
     """How many requests to change it the operator has sent, by `resource/namespace/name`."""
+
+    births: dict[str, list[str | None]] = dataclasses.field(default_factory=dict)
+    """The uids of the objects by `resource/namespace/name`, in order; none for one that could not be made."""
 
 
 class PlayError(Exception):
@@ -93,8 +99,10 @@ class Cluster:
             self._process.kill()
             self._process.communicate()
 
-    def request(self, method: str, path: str, body: Json = None, content_type: str = "application/json") -> Json:
-        """The answer; None for 404."""
+    def request(
+        self, method: str, path: str, body: Json = None, content_type: str = "application/json", but: int | None = None
+    ) -> Json:
+        """The answer; None for 404; `but` is another code that is no error."""
         if self._connection is None:
             self._connection = http.client.HTTPConnection(urllib.parse.urlsplit(self.url).netloc, timeout=PATIENCE)
         data = None if body is None else json.dumps(body).encode()
@@ -104,7 +112,7 @@ class Cluster:
             answer = json.loads(response.read())
         if response.status == 404:
             return None
-        if response.status >= 300:
+        if response.status >= 300 and response.status != but:
             raise PlayError(f"{method} {path}: {response.status} {answer}")
         return answer
 
@@ -190,7 +198,7 @@ class Player:
         for number, scenario in enumerate(self._scenarios):
             for manifest in definitions(number, scenario):
                 cluster.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", manifest)
-        for namespace in ("ns1", "ns2"):
+        for namespace in NAMESPACES:
             cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
 
     def _play(self, cluster: Cluster, operator: Operator) -> list[Play]:
@@ -207,7 +215,7 @@ class Player:
                 self._settle(cluster, operator)
             for number, scenario in enumerate(self._scenarios):
                 for change in scenario["rounds"][index]:
-                    make(cluster, number, scenario, change)
+                    make(cluster, number, scenario, change, plays[number])
             if not running:
                 operator.start(self._streams())
                 running = True
@@ -225,7 +233,14 @@ class Player:
         return plays
 
     def _streams(self) -> int:
-        return sum(len({h["resource"] for h in scenario["handlers"]}) for scenario in self._scenarios)
+        """How many streams there are: of each served resource one for each namespace, if it has any and not all are served."""
+        patterns = self._frame.get("namespaces", [])
+        served = sum(any(map(functools.partial(is_served, name), patterns)) for name in NAMESPACES) if patterns else 1
+        return sum(
+            served if scenario["resources"][resource].get("namespaced", True) else 1
+            for scenario in self._scenarios
+            for resource in {handler["resource"] for handler in scenario["handlers"]}
+        )
 
     def _settle(self, cluster: Cluster, operator: Operator) -> set[int]:
         """Waits until nothing happens any more; returns the scenarios in which records of handlers are left."""
@@ -249,6 +264,13 @@ class Player:
             time.sleep(0.03)
 
 
+def is_served(namespace: str, pattern: str) -> bool:
+    """Whether a namespace is one of a pattern of an operator: `ns*,!ns2`."""
+    first, *rest = pattern.split(",")
+    matches = fnmatch.fnmatch(namespace, first)
+    return matches and not any(fnmatch.fnmatch(namespace, one.removeprefix("!")) for one in rest)
+
+
 def definitions(number: int, scenario: Mapping[str, Json]) -> Iterator[Json]:
     """The definitions of a scenario's resources."""
     for name, resource in scenario["resources"].items():
@@ -270,8 +292,8 @@ def definitions(number: int, scenario: Mapping[str, Json]) -> Iterator[Json]:
         }
 
 
-def make(cluster: Cluster, number: int, scenario: Mapping[str, Json], change: Mapping[str, Json]) -> None:
-    """Makes a change of a round."""
+def make(cluster: Cluster, number: int, scenario: Mapping[str, Json], change: Mapping[str, Json], play: Play) -> None:
+    """Makes a change of a round, and notes in the play what is made anew."""
     names = plural(number, change["resource"])
     namespaced = scenario["resources"][change["resource"]].get("namespaced", True)
     namespace = change.get("namespace", "ns1") if namespaced else None
@@ -280,9 +302,12 @@ def make(cluster: Cluster, number: int, scenario: Mapping[str, Json], change: Ma
         case "create":
             body = {"apiVersion": f"{GROUP}/v1", "kind": names.capitalize(), **change["object"]}
             body["metadata"] = {**body.get("metadata", {}), "name": change["name"]}
-            created = cluster.request("POST", path.rpartition("/")[0], body)
+            # If the object before it was not released yet, that is what there is to be told of.
+            created = cluster.request("POST", path.rpartition("/")[0], body, but=409)
             if created is None:
                 raise PlayError(f"{path} cannot be created")
+            name = f"{change['resource']}/{namespace or ''}/{change['name']}"
+            play.births.setdefault(name, []).append(created["metadata"].get("uid"))
         case "edit":
             path += "/status" if change.get("status") else ""
             cluster.request("PATCH", path, change["patch"], "application/merge-patch+json")

@@ -39,15 +39,37 @@ _DIFFBASE: Sequence[Mapping[str, Json]] = [
         "storages": [{"class": "AnnotationsDiffBaseStorage"}, {"class": "StatusDiffBaseStorage"}],
     },
 ]
+# Classes of actor.py.
+_OF_USERS = {"progress": {"class": "UsersProgressStorage"}, "diffbase": {"class": "UsersDiffBaseStorage"}}
+_NAMESPACES = [["ns1"], ["ns2"], ["ns1", "ns2"], ["ns*"], ["ns*,!ns2"]]
 _DELAYS = (0.1, 0.2, 0.3)
 
 
 def make_batch(seed: int, size: int) -> dict[str, Json]:
-    """So many scenarios with a common frame."""
-    rng = random.Random(f"batch {seed}")
-    frame = _frame(rng)
-    scenarios = [Scenario(random.Random(f"scenario {seed}/{n}"), len(frame["rounds"])).make() for n in range(size)]
+    """So many scenarios with a common frame.
+
+    What was thought of later has a source of chance of its own, so that the rest of a seed stays what it was.
+    """
+    frame = _frame(random.Random(f"batch {seed}"))
+    _add_to_frame(random.Random(f"added to batch {seed}"), frame)
+    scenarios = []
+    for number in range(size):
+        scenario = Scenario(random.Random(f"scenario {seed}/{number}"), len(frame["rounds"])).make()
+        _add_to_scenario(random.Random(f"added to scenario {seed}/{number}"), scenario)
+        scenarios.append(scenario)
     return {"frame": frame, "scenarios": scenarios}
+
+
+def with_longer_delays(scenario: Json, factor: float) -> Json:
+    """The same scenario with so many times the delays of its handlers."""
+    match scenario:
+        case dict():
+            longer = {key: with_longer_delays(value, factor) for key, value in scenario.items()}
+            delays = {key: longer[key] for key in ("delay", "backoff") if isinstance(longer.get(key), int | float)}
+            return {**longer, **{key: round(factor * delay, 3) for key, delay in delays.items()}}
+        case list():
+            return [with_longer_delays(item, factor) for item in scenario]
+    return scenario
 
 
 def make_relay(seed: int, size: int) -> dict[str, Json]:
@@ -78,6 +100,29 @@ def _frame(rng: random.Random) -> dict[str, Json]:
     if rng.random() < 0.1:
         frame["finalizer"] = "judged.dev/finalizer"
     return frame
+
+
+def _add_to_frame(rng: random.Random, frame: dict[str, Json]) -> None:
+    """Storages of users' own, namespaces, and how long an operator waits for what it has written."""
+    for name, storage in _OF_USERS.items():
+        if rng.random() < 0.2:
+            frame[name] = storage
+    if rng.random() < 0.3:
+        frame["namespaces"] = rng.choice(_NAMESPACES)
+    if rng.random() < 0.2:
+        frame["consistency"] = rng.choice([1.0, 2.0])
+
+
+def _add_to_scenario(rng: random.Random, scenario: dict[str, Json]) -> None:
+    """Results of event handlers, and objects in another namespace."""
+    for handler in scenario["handlers"]:
+        action = handler["script"][0]
+        if handler["on"] == ["event"] and "end" not in action and rng.random() < 0.4:
+            action["result"] = rng.choice(["text", 1, {"r": 1}, {"r": {"x": [1, 2]}}])
+    elsewhere: dict[tuple[str, str], bool] = {}
+    for change in (change for changes in scenario["rounds"] for change in changes):
+        if elsewhere.setdefault((change["resource"], change["name"]), rng.random() < 0.3):
+            change["namespace"] = "ns2"
 
 
 class Scenario:
@@ -162,10 +207,14 @@ class Scenario:
         if rng.random() < 0.1:
             limits["timeout"] = rng.choice([0, 30, 60.5])
         if rng.random() < 0.3:
-            limits["backoff"] = rng.choice(_DELAYS)
+            limits["backoff"] = rng.choice(self._delays())
         if rng.random() < 0.2:
             limits["errors"] = rng.choice(["IGNORED", "TEMPORARY", "PERMANENT"])
         return limits
+
+    def _delays(self) -> Sequence[float]:
+        """Those of a handler: of others that fail right before or after it, none is due at the same moment."""
+        return [round(delay + self._ids % 3 / 30, 3) for delay in _DELAYS]
 
     def _matcher(self, values: Sequence[Json] = (0, 1, 2)) -> dict[str, Json]:
         kind = self._rng.choice(["present", "absent", "equals", "equals", "in"])
@@ -196,7 +245,7 @@ class Scenario:
         if kind == "failure":
             action["end"] = rng.choice(["temporary", "temporary", "error"])
             if action["end"] == "temporary":
-                action["delay"] = rng.choice([*_DELAYS, *_DELAYS, 0, None])
+                action["delay"] = rng.choice([*self._delays(), *self._delays(), 0, None])
         elif kind == "end" and rng.random() < 0.15:
             action["end"] = rng.choice(["permanent", "permanent", "error"])
             if action["end"] == "error":

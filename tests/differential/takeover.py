@@ -83,7 +83,7 @@ class Relay(Player):
             for number, scenario in enumerate(self._scenarios):
                 lives[number].starts.append(time.monotonic())
                 for change in scenario["rounds"][index]:
-                    make(cluster, number, scenario, change)
+                    make(cluster, number, scenario, change, lives[number].play)
             for _ in range(self._random.choice([0, 1, 1, 2, 3])):
                 calls = self._random.randint(1, 3 * len(self._scenarios))
                 self._wait_for_calls(operators[0], seen, calls)
@@ -163,7 +163,7 @@ def violations(scenario: Mapping[str, Json], reference: Play, life: Life) -> Ite
         for earlier, later in itertools.combinations(calls, 2):
             if earlier["kwargs"]["retry"] != later["kwargs"]["retry"] or earlier["about"] != later["about"]:
                 continue
-            if _was_purged(life, earlier, later):
+            if _was_purged(life, earlier, later) or _was_torn(scenario, life, earlier, later):
                 continue
             shown = (
                 version
@@ -214,6 +214,24 @@ def _was_purged(life: Life, earlier: Json, later: Json) -> bool:
         and version["metadata"]["uid"] == earlier["about"]["uid"]
         and earlier["kwargs"]["reason"] == "delete"
     )
+
+
+def _was_torn(scenario: Mapping[str, Json], life: Life, earlier: Json, later: Json) -> bool:
+    """W-PAT-011: one was killed between the patch of the object, which purges the records in its annotations, and that of its
+    status, which was to keep what was handled: then neither tells of it."""
+    between = [
+        version
+        for at, version in life.versions
+        if earlier["at"] < at < later["at"] and version["metadata"]["uid"] == earlier["about"]["uid"]
+    ]
+    purged = next((index for index, version in enumerate(between) if not dict(_records(version))), None)
+    is_apart = scenario["resources"]["a"]["status"] and not any(
+        key.endswith("/last-handled-configuration")
+        for version in between
+        for key in version["metadata"].get("annotations", {})
+    )
+    is_kept = any(_last_handled(version) == earlier["kwargs"]["new"] for version in between[purged:])
+    return is_apart and purged is not None and not is_kept
 
 
 def _shows_the_end(version: Json, call: Json) -> bool:

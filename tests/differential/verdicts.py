@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from comparison import Difference, course_of, differences
-from explained import Case, in_common_form, unexplained
+from departures import Case
+from explained import unexplained
+from forms import in_common_form
 from player import Play, Player, Side
+from scenarios import with_longer_delays
 
 Json = Any
 
@@ -37,13 +40,14 @@ class Judge:
         plays = zip(batch["scenarios"], theirs, ours, strict=True)
         return [self._verdict(batch["frame"], *each) for each in plays]
 
-    def judge_patiently(self, batch: Mapping[str, Json], index: int, times: int = 2) -> Verdict:
-        """Plays one scenario of a batch again, alone and with more patience: on a busy machine, things that are due at
-        different moments can become due at once. The verdict is the mildest."""
-        alone = {**batch, "scenarios": [batch["scenarios"][index]]}
+    def judge_patiently(self, batch: Mapping[str, Json], index: int, times: int = 3) -> Verdict:
+        """Plays one scenario of a batch again, alone, with longer delays and more patience: on a busy machine, things that are
+        due at different moments can become due at once. It is judged by the first play that is equal."""
         verdicts = []
         for time in range(times):
-            verdicts.append(self.judge(alone, patience=2.0 + time)[0])
+            patience = 2.0 + time
+            alone = {**batch, "scenarios": [with_longer_delays(batch["scenarios"][index], patience)]}
+            verdicts.append(self.judge(alone, patience)[0])
             if not verdicts[-1].unexplained:
                 break
         return verdicts[-1]

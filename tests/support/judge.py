@@ -143,7 +143,7 @@ class History:
         self.since = ""
         """The version up to which it knows everything."""
         self.gaps = 0
-        """How often the past was forgotten before it was seen: then nothing exact can be said."""
+        """How often the past was forgotten before it was seen, and something has changed: then nothing exact can be said."""
 
     def __enter__(self) -> Self:
         self.since = self._list()
@@ -196,6 +196,10 @@ class History:
         listed = time.time()
         return self.wait(is_known, patience)
 
+    def _size(self) -> int:
+        with self._changed:
+            return sum(map(len, self._versions.values()))
+
     def _note(self, kind: str, item: Object) -> None:
         with self._changed:
             versions = self._versions.setdefault(item["metadata"]["uid"], [])
@@ -224,8 +228,9 @@ class History:
                         self._note(kind, item)
                     self.since = item["metadata"]["resourceVersion"]
             except ForgottenError:
-                self.gaps += 1
+                known = self._size()
                 self.since = self._relist()
+                self.gaps += self._size() != known
             except (OSError, ValueError, http.client.HTTPException):
                 # A server that restarts, a line that was cut: from the last known version again.
                 time.sleep(0.05)
