@@ -77,7 +77,7 @@ def play(door: str, fault: str, seed: int, steps: int) -> Outcome:
     if fault == MIXTURE:
         outcome, folder = play_mixture(door, seed, steps=steps)
     else:
-        outcome, folder = play_alone(door, fault, seed, rounds=1 if fault == SILENT else 3)
+        outcome, folder = play_alone(door, fault, seed, rounds=1 if fault in SILENT else 3)
     overcome = ", ".join(f"{seconds:.2f}" for seconds in outcome.recoveries)
     told = f"{len(outcome.problems)} problems, {time.monotonic() - started:.0f} s"
     print(f"{fault}, {door}, seed {seed}: {told}" + (f"; overcome in {overcome} s" if overcome else ""), flush=True)

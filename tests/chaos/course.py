@@ -15,12 +15,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 from judge import History, Journal, Problem, judge, unsettled
-from processes import PATIENCE, Cluster, Operator
+from processes import PATIENCE, Cluster, Operator, Timeouts, insist
 from writer import Writer
 
 CHILDREN = "/api/v1/namespaces/default/configmaps"
 RESOURCE = "kopfexamples.kopf.dev"
 SHORT_PATIENCE = 40.0  # the same for upstream Kopf, which is measured only: what it has lost does not come
+STALE_PATIENCE = 5.0  # seconds until the operator does not list any more, because of other faults
 REST = 1.5  # seconds in which nothing happens: then nothing will
 
 
@@ -54,7 +55,7 @@ class Course:
     Args:
         door: Whose operator.
         seed: Of everything that is left to chance.
-        inactivity: As for `Operator`.
+        timeouts: Of the operator; by default those of the engine.
         folder: For logs and the journal; by default a temporary one, which is removed if all is well.
         cluster: By default a dev cluster of the course's own.
     """
@@ -64,7 +65,7 @@ class Course:
         door: str,
         seed: int,
         *,
-        inactivity: float | None = None,
+        timeouts: Timeouts | None = None,
         folder: pathlib.Path | None = None,
         cluster: Any = None,
     ) -> None:
@@ -73,7 +74,7 @@ class Course:
         self.outcome = Outcome()
         self.is_measured = False
         self.patience = SHORT_PATIENCE if door == "upstream" else PATIENCE
-        self._inactivity = inactivity
+        self._timeouts = timeouts or Timeouts()
         self._given = cluster
         self._folder = folder or pathlib.Path(tempfile.mkdtemp(prefix=f"chaos-{door}-{seed}-"))
         self._exit = contextlib.ExitStack()
@@ -84,7 +85,7 @@ class Course:
             self.cluster: Cluster = self._exit.enter_context(self._given or Cluster(self._folder))
             self.journal = Journal(self._folder / "journal")
             log = self._exit.enter_context((self._folder / "operator.log").open("w"))
-            self.operator = Operator(self.door, self.cluster, self.journal, log, self._inactivity)
+            self.operator = Operator(self.door, self.cluster, self.journal, log, self._timeouts)
             self._exit.callback(self.operator.kill)
             self.judge = self.cluster.client("chaos-judge")
             self.history = self._exit.enter_context(self.cluster.history())
@@ -106,15 +107,16 @@ class Course:
         return 1 if self.is_measured else self.chance.randint(1, 3)
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
-        """A request to the control endpoint of the cluster."""
-        return self.judge.request(method, f"/_dev/{path}", body)
+        """A request to the control endpoint of the cluster, once the server is there."""
+        return insist(self.judge, method, f"/_dev/{path}", body)
 
-    def fault(self, do: str, verbs: Sequence[str] = (), **parameters: Any) -> None:
-        """Plans a fault for what the operator asks about its objects."""
+    def fault(self, do: str, verbs: Sequence[str] = (), **parameters: Any) -> int:
+        """Plans a fault for what the operator asks about its objects; its number."""
         matcher: dict[str, Any] = {"resource": RESOURCE, "userAgent": "kopf*"}
         if verbs:
             matcher["verbs"] = [*verbs]
-        self.control("POST", "faults", {"do": do, "matcher": matcher, **parameters})
+        number: int = self.control("POST", "faults", {"do": do, "matcher": matcher, **parameters})["id"]
+        return number
 
     def watches(self, what: str, **parameters: Any) -> None:
         """Does something to the operator's open watches of its objects."""
@@ -125,6 +127,37 @@ class Course:
         """Lets the cluster forget the past, as far as the judge knows it, and the operator hear of it when it watches again."""
         self.control("POST", "compact", {"resourceVersion": int(self.history.since)})
         self.fault("answer", ["watch"], status=410)
+
+    def stale_list(self) -> None:
+        """Cuts the watch, and lets the operator's next list show the past; but not that of a new process, which cannot know."""
+        stale = self.fault("stale", ["list"], changes=3)
+        self.watches("cut", how="clean")
+        deadline = time.monotonic() + STALE_PATIENCE
+        while time.monotonic() < deadline and not self.control("GET", f"faults/{stale}")["happened"]:
+            time.sleep(0.05)
+        self.control("DELETE", f"faults/{stale}")
+
+    def restart_without_past(self) -> None:
+        """Restarts the server, which then forgets everything before, planned faults as well; but the judge has seen it all."""
+        self.control("DELETE", "faults")
+        self.fault("answer", ["patch"], status=503, times="unlimited")
+        self.history.catch_up()
+        self.control("POST", "restart", {"how": "hard", "refuse": 1, "forget": True})
+        # Until the judge looks again, nobody changes anything.
+        while not self._is_watched_by_judge():
+            time.sleep(0.05)
+        self.control("DELETE", "faults")
+
+    def _is_watched_by_judge(self) -> bool:
+        watches = self.control("GET", "watches")["watches"]
+        return any(watch["userAgent"] == "chaos-judge" and watch["resource"] == RESOURCE for watch in watches)
+
+    def renew_credentials(self) -> None:
+        """Gives the operator another token; the one that it has is refused from now on."""
+        refused = self.cluster.user
+        self.cluster.give_credentials()
+        fault = {"do": "answer", "status": 401, "matcher": {"user": refused}, "times": "unlimited"}
+        self.control("POST", "faults", fault)
 
     def kill(self) -> None:
         """Kills the operator, and starts another process."""

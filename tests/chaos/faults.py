@@ -40,12 +40,49 @@ def _cut(how: str) -> Fault:
     return fault
 
 
+def _expired_token(course: Course) -> float:
+    course.renew_credentials()
+    return 0
+
+
+def _expired_token_of_watch(course: Course) -> float:
+    course.renew_credentials()
+    course.watches("cut", how="clean")
+    return 0
+
+
+def _hanging_patches(course: Course) -> float:
+    course.fault("hang", ["patch"], times=course.times())
+    return REQUEST_TIMEOUT
+
+
+def _hanging_lists(course: Course) -> float:
+    course.compact()
+    course.fault("hang", ["list"])
+    course.watches("cut", how="clean")
+    return REQUEST_TIMEOUT
+
+
+def _hanging_watches(course: Course) -> float:
+    course.fault("hang", ["watch"])
+    course.watches("cut", how="clean")
+    return 0
+
+
+def _hanging_answers(course: Course) -> float:
+    course.compact()
+    course.fault("delay-body", ["patch"], seconds=2 * REQUEST_TIMEOUT, times=course.times())
+    course.fault("delay-body", ["list"], seconds=2 * REQUEST_TIMEOUT)
+    course.watches("cut", how="clean")
+    return REQUEST_TIMEOUT
+
+
 def _silence(course: Course) -> float:
     course.watches("stall")
     return 0
 
 
-def _expired(course: Course) -> float:
+def _compaction(course: Course) -> float:
     course.compact()
     course.watches("cut", how="clean")
     return 0
@@ -71,8 +108,7 @@ def _dropped_requests(course: Course) -> float:
 
 def _stale_lists(course: Course) -> float:
     course.compact()
-    course.fault("stale", ["list"], changes=3)
-    course.watches("cut", how="clean")
+    course.stale_list()
     return 0
 
 
@@ -103,6 +139,11 @@ def _restart(course: Course) -> float:
     return 1
 
 
+def _restart_without_past(course: Course) -> float:
+    course.restart_without_past()
+    return 1
+
+
 def _absence(course: Course) -> float:
     course.fault("drop", **{"for": 1.0})
     course.watches("cut", how="hard")
@@ -127,7 +168,7 @@ FAULTS: dict[str, Fault] = {
     "cut watch, clean": _cut("clean"),
     "cut watch, hard": _cut("hard"),
     "cut watch, half a line": _cut("half-line"),
-    "compaction, watch refused": _expired,
+    "compaction, watch refused": _compaction,
     "410 in the watch": _error_in_watch(410),
     "500 in the watch": _error_in_watch(500),
     "lost answers": _lost_answers,
@@ -139,10 +180,15 @@ FAULTS: dict[str, Fault] = {
     "other writers": _other_writers,
     "connections break for 1 s": _absence,
     "restart of the server": _restart,
+    "restart that forgets the past": _restart_without_past,
+    "expired token": _expired_token,
+    "expired token, watch cut": _expired_token_of_watch,
+    "hanging patches": _hanging_patches,
+    "hanging lists": _hanging_lists,
+    "hanging answers": _hanging_answers,
+    "hanging watch": _hanging_watches,
     "silent watch": _silence,
 }
-# Without the one that breaks a promise of the API: a list that asks for no version shows the latest. A process that is shown
-# what it has long seen may repeat handlers; see the known gaps in ROADMAP.md.
-MIXED = tuple(fault for fault in FAULTS if fault != "stale lists")
-SILENT = "silent watch"  # noticed only after the time of `watching.inactivity_timeout`
+SILENT = ("hanging watch", "silent watch")  # noticed only after the time of `watching.inactivity_timeout`
 INACTIVITY = 3.0  # seconds: instead of 70, where it is not the time that is judged
+REQUEST_TIMEOUT = 3.0  # seconds: instead of 300, likewise

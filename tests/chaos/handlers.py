@@ -58,6 +58,8 @@ def write(line: Any) -> None:
 async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     if inactivity := os.environ.get("CHAOS_INACTIVITY"):
         settings.watching.inactivity_timeout = float(inactivity)
+    if timeout := os.environ.get("CHAOS_REQUEST_TIMEOUT"):
+        settings.networking.request_timeout = float(timeout)
 
 
 async def work(kwargs: Any) -> None:

@@ -5,18 +5,16 @@ import time
 from collections.abc import Sequence
 
 from course import Course, Outcome
-from faults import FAULTS, INACTIVITY, MIXED, SILENT
+from faults import FAULTS, INACTIVITY, REQUEST_TIMEOUT, SILENT
 from judge import Problem
-from processes import PATIENCE
+from processes import PATIENCE, Timeouts
 
 
-def play_alone(
-    door: str, fault: str, seed: int, *, rounds: int = 3, inactivity: float | None = None
-) -> tuple[Outcome, pathlib.Path]:
+def play_alone(door: str, fault: str, seed: int, *, rounds: int = 3) -> tuple[Outcome, pathlib.Path]:
     """One fault again and again, each time with a change in the middle of it; measures until when the change is handled."""
-    with Course(door, seed, inactivity=inactivity) as course:
+    with Course(door, seed, timeouts=Timeouts(request=REQUEST_TIMEOUT)) as course:
         course.is_measured = True
-        if fault == SILENT:
+        if fault in SILENT:
             course.patience = PATIENCE
         for name in ("probe", "other"):
             course.writer.create(name, pace=0, troubles=0)
@@ -49,10 +47,10 @@ def _wait_for_number(course: Course, name: str, number: int) -> float | None:
 
 
 def play_mixture(
-    door: str, seed: int, *, steps: int = 60, faults: Sequence[str] = MIXED, inactivity: float = INACTIVITY
+    door: str, seed: int, *, steps: int = 60, faults: Sequence[str] = tuple(FAULTS)
 ) -> tuple[Outcome, pathlib.Path]:
     """A load with faults and kills at random."""
-    with Course(door, seed, inactivity=inactivity) as course:
+    with Course(door, seed, timeouts=Timeouts(INACTIVITY, REQUEST_TIMEOUT)) as course:
         chance = course.chance
         for _ in range(steps):
             match chance.random():

@@ -1,13 +1,16 @@
 """The dev cluster and the operators of all doors as processes, to be killed and started again."""
 
 import contextlib
+import dataclasses
+import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
 import time
-from typing import Self, TextIO
+import urllib.error
+from typing import Any, Self, TextIO
 
 from judge import Client, History, Journal
 
@@ -16,6 +19,9 @@ FOLDER = pathlib.Path(__file__).resolve().parent
 EXAMPLES = "/apis/kopf.dev/v1/namespaces/default/kopfexamples"
 DOORS = ("python", "rust", "upstream")
 PATIENCE = 120.0  # seconds until something that should happen counts as not happening
+
+ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
+BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 
 CRD = """
 apiVersion: apiextensions.k8s.io/v1
@@ -38,17 +44,21 @@ spec:
 class Cluster:
     """A dev cluster as a process, with its control endpoint.
 
+    Operators have tokens of service accounts, the judge is the administrator.
+
     Args:
-        folder: For its kubeconfig and its log.
+        folder: For its kubeconfig, that of operators, and its log.
     """
 
     def __init__(self, folder: pathlib.Path) -> None:
         self._folder = folder
         self.kubeconfig = folder / "kubeconfig"
+        self._operators_kubeconfig = folder / "operator.kubeconfig"
+        self._accounts = 0
 
     def __enter__(self) -> Self:
         (self._folder / "crd.yaml").write_text(CRD)
-        options = ["--control", "--kubeconfig", self.kubeconfig, "--apply", self._folder / "crd.yaml"]
+        options = ["--control", "--rbac", "--kubeconfig", self.kubeconfig, "--apply", self._folder / "crd.yaml"]
         with (self._folder / "cluster.log").open("w") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "kopf", "cluster", *options], stdout=log, stderr=log
@@ -59,6 +69,7 @@ class Cluster:
                 self._process.kill()
                 raise RuntimeError(f"the dev cluster does not start: {(self._folder / 'cluster.log').read_text()}")
             time.sleep(0.05)
+        self.give_credentials()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -68,7 +79,36 @@ class Cluster:
     @property
     def env(self) -> dict[str, str]:
         """What an operator and its handlers are told."""
-        return {"KUBECONFIG": str(self.kubeconfig), "CHAOS_URL": self.client("").url}
+        return {
+            "KUBECONFIG": str(self._operators_kubeconfig),
+            "CHAOS_URL": self._said("server"),
+            "CHAOS_TOKEN": self._said("token"),
+        }
+
+    @property
+    def user(self) -> str:
+        """Whose token operators are given now."""
+        return f"system:serviceaccount:default:operator-{self._accounts}"
+
+    def give_credentials(self) -> None:
+        """Gives operators a token of a new account, in their kubeconfig."""
+        self._accounts += 1
+        account = {"kind": "ServiceAccount", "namespace": "default", "name": f"operator-{self._accounts}"}
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+        admin, metadata = self.client("chaos-judge"), {"name": account["name"]}
+        insist(admin, "POST", ACCOUNTS, {"metadata": metadata})
+        insist(admin, "POST", BINDINGS, {"metadata": metadata, "roleRef": role, "subjects": [account]})
+        token = insist(admin, "POST", f"{ACCOUNTS}/{account['name']}/token", {"spec": {}})["status"]["token"]
+        config = {
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": self._said("server")}}],
+            "users": [{"name": "u", "user": {"token": token}}],
+        }
+        # Through a rename: an operator may be just reading it.
+        written = self._operators_kubeconfig.with_suffix(".new")
+        written.write_text(json.dumps(config))
+        written.rename(self._operators_kubeconfig)
 
     def history(self) -> History:
         """The judge's view of the objects, from now on."""
@@ -87,10 +127,37 @@ class Cluster:
 
     def client(self, agent: str) -> Client:
         """A client of this name."""
-        found = re.search(r"server\"?: \"?(http[^\"\s]*)", self.kubeconfig.read_text())
+        return Client(self._said("server"), agent, self._said("token"))
+
+    def _said(self, key: str) -> str:
+        found = re.search(rf'{key}"?: "?([^"\s]+)', self.kubeconfig.read_text())
         if not found:
-            raise LookupError(f"{self.kubeconfig} names no server")
-        return Client(found[1], agent)
+            raise LookupError(f"{self.kubeconfig} names no {key}")
+        return found[1]
+
+
+def insist(client: Client, method: str, path: str, body: Any = None) -> Any:
+    """The answer of a server that may be just restarting."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return client.request(method, path, body)
+        except urllib.error.HTTPError:
+            raise
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+@dataclasses.dataclass(frozen=True)
+class Timeouts:
+    """How long an operator waits for a server that does not answer, in seconds; None is as the engine does."""
+
+    inactivity: float | None = None
+    """Until it takes a silent watch for dead."""
+    request: float | None = None
+    """For the answer to a request that is no watch."""
 
 
 class Operator:
@@ -101,18 +168,20 @@ class Operator:
         cluster: It works for.
         journal: Of its handlers.
         log: Where its lines go.
-        inactivity: Seconds after which it takes a silent watch for dead; by default as the engine does.
+        timeouts: Of its settings.
     """
 
-    def __init__(self, door: str, cluster: Cluster, journal: Journal, log: TextIO, inactivity: float | None) -> None:
+    def __init__(self, door: str, cluster: Cluster, journal: Journal, log: TextIO, timeouts: Timeouts) -> None:
         self._command = [*_program(door), "run", "--all-namespaces", "--verbose"]
         if door != "rust":
             self._command.append(str(FOLDER / "handlers.py"))
+        told = {"CHAOS_INACTIVITY": timeouts.inactivity, "CHAOS_REQUEST_TIMEOUT": timeouts.request}
         self._env = {
             **{key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")},
             **cluster.env,
             "CHAOS_JOURNAL": str(journal.path),
-        } | ({} if inactivity is None else {"CHAOS_INACTIVITY": str(inactivity)})
+            **{key: str(seconds) for key, seconds in told.items() if seconds is not None},
+        }
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self.ended = 0

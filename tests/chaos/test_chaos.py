@@ -6,16 +6,16 @@ Courses with fixed seeds, over both doors; `make chaos` plays others, each fault
 import shutil
 
 import pytest
-from faults import MIXED
+from faults import FAULTS
 from plays import play_mixture
 
-VISIBLE = [fault for fault in MIXED if fault != "kill -9"]
+VISIBLE = [fault for fault in FAULTS if fault != "kill -9"]
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("door", ["python", "rust"])
 @pytest.mark.parametrize(
-    ("seed", "faults"), [(1, ["kill -9"]), (2, VISIBLE), (3, [*MIXED])], ids=["kills", "faults", "both"]
+    ("seed", "faults"), [(1, ["kill -9"]), (2, VISIBLE), (3, [*FAULTS])], ids=["kills", "faults", "both"]
 )
 def test_no_change_is_lost_and_no_finished_handler_runs_again(door: str, seed: int, faults: list[str]) -> None:
     """DEC-1, DEC-2, DEC-7, DEC-13, DEC-14, W-WAT-009, W-WAT-011, W-WAT-013."""

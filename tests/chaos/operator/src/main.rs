@@ -152,14 +152,21 @@ async fn main() -> Operator {
         .field("spec.color", handler(simple).id("colored"))
         .delete(handler(simple).id("delete_first"))
         .delete(handler(retried).id("delete_retried").backoff(again));
-    let inactivity = std::env::var("CHAOS_INACTIVITY").ok().map(|text| {
-        let seconds = text.parse().expect("CHAOS_INACTIVITY: seconds");
-        Duration::from_secs_f64(seconds)
-    });
+    let inactivity = seconds("CHAOS_INACTIVITY");
+    let request_timeout = seconds("CHAOS_REQUEST_TIMEOUT");
     let journal = Journal::open().expect("the journal can be opened");
     Operator::new().serve(handlers).with(journal).settings(|settings| {
         if inactivity.is_some() {
             settings.watching.inactivity_timeout = inactivity;
         }
+        if let Some(timeout) = request_timeout {
+            settings.networking.request_timeout = timeout;
+        }
     })
+}
+
+/// What a variable of the environment says, if it is set.
+fn seconds(name: &str) -> Option<Duration> {
+    let text = std::env::var(name).ok()?;
+    Some(Duration::from_secs_f64(text.parse().unwrap_or_else(|_| panic!("{name}={text:?} are no seconds"))))
 }
