@@ -52,6 +52,7 @@ def main() -> int:
             "KOPF_TEST_KUBECTL": str(programs["kubectl"]),
             "KOPF_TEST_KUBECTL_1_32": str(programs["kubectl-1.32"]),
             "KOPF_TEST_CLIENTS": str(tools.clients(newest)),
+            "KOPF_TEST_KUBE_RS": str(tools.kube_rs()),
             "KOPF_TEST_REALKUBE": str(programs["realkube"]),
             "PYO3_PYTHON": newest,
         }

@@ -1,9 +1,9 @@
 """What judges us, built or installed once into a cache outside of the clone: Kubernetes' own programs, clients, upstream Kopf.
 
-    scripts/tools.py kubectl|kubectl-1.32|realkube|upstream|clients    makes it, and prints the path
+    scripts/tools.py kubectl|kubectl-1.32|realkube|upstream|clients|kube-rs    makes it, and prints the path
 
 The cache is `$XDG_CACHE_HOME/kopf-rs`, `~/.cache/kopf-rs` by default; a name in it holds what it was made from, so that a
-change of the sources makes another.
+change of the sources makes another. What is in Rust is built beside the workspace instead, which has most of its dependencies.
 """
 
 import hashlib
@@ -85,6 +85,19 @@ def clients(python: str | os.PathLike[str] | None = None) -> pathlib.Path:
     return _environment("clients", CLIENTS, python)
 
 
+def kube_rs() -> pathlib.Path:
+    """The folder with the programs of `tests/clients/flows/kube-rs`.
+
+    Raises:
+        subprocess.CalledProcessError: They do not build.
+    """
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).absolute()
+    source = ROOT / "tests/clients/flows/kube-rs"
+    command = ["cargo", "build", "--locked", "--quiet"]
+    subprocess.run(command, cwd=source, env={**os.environ, "CARGO_TARGET_DIR": str(target)}, check=True)
+    return target / "debug"
+
+
 def _environment(name: str, packages: list[str], python: str | os.PathLike[str] | None) -> pathlib.Path:
     if python is None:
         found = subprocess.run([ROOT / "scripts/find-python"], stdout=subprocess.PIPE, text=True, check=True)
@@ -111,6 +124,8 @@ def main() -> None:
             print(upstream())
         case ["clients"]:
             print(clients())
+        case ["kube-rs"]:
+            print(kube_rs())
         case [name] if name in GO_TOOLS:
             print(go_tool(name))
         case _:

@@ -22,9 +22,9 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent.parent / "t
 DIFFERENCES = HERE.parent.parent / "docs/devcluster-differences.md"
 PATIENCE = 60  # seconds, for commands that are expected to end
 
-FLOWS = sorted(path for path in (HERE / "flows").glob("*/*") if path.suffix in (".txt", ".py") and path.stem[0] != "_")
+FLOWS = sorted(path for path in (HERE / "flows").glob("*/*") if path.suffix in (".txt", ".py", ".rs"))
 RUN = "".join(random.choices("bcdfghjklmnp", k=4))
-OVER_HTTP = ("kubernetes", "pykube-ng", "kr8s", "lightkube")  # kubectl is judged there by tests/kubectl
+OVER_HTTP = ("kubernetes", "pykube-ng", "kr8s", "lightkube", "kube-rs")  # kubectl is judged there by tests/kubectl
 KUBECTLS = {"kubectl-1.32": "KOPF_TEST_KUBECTL_1_32", "kubectl-1.37": "KOPF_TEST_KUBECTL"}
 
 
@@ -137,8 +137,12 @@ def _bash(command: str, env: dict[str, str], folder: pathlib.Path) -> tuple[int,
 
 
 def _program(flow: Flow, env: dict[str, str], folder: pathlib.Path) -> str:
+    if flow.path.suffix == ".rs":
+        command = [str(pathlib.Path(needed("KOPF_TEST_KUBE_RS")) / f"{flow.client}-{flow.path.stem}")]
+    else:
+        command = [needed("KOPF_TEST_CLIENTS"), str(flow.path)]
     done = subprocess.run(
-        [needed("KOPF_TEST_CLIENTS"), str(flow.path)],
+        command,
         cwd=folder,
         env=env,
         stdin=subprocess.DEVNULL,

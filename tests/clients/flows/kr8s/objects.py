@@ -23,6 +23,11 @@ def is_served() -> bool:
     return True
 
 
+def has_conditions() -> bool:
+    definition.refresh()
+    return bool(definition.raw["status"]["conditions"])
+
+
 def names(*args: typing.Any, **kwargs: typing.Any) -> list[str]:
     """What a list has."""
     return sorted(item.name for item in api.get(*args, **kwargs))
@@ -34,6 +39,7 @@ until(lambda: config("kube-root-ca.crt").exists())
 with step("create definition"):
     definition = CustomResourceDefinition(crd())
     definition.create()
+    until(has_conditions)  # `wait` cannot read the null that a server may give before it has looked at a definition
     definition.wait("condition=Established", timeout=30)
 until(is_served)
 
