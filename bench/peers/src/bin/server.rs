@@ -3,13 +3,19 @@
 //!
 //! Usage: `server PORT`. Besides Kubernetes' paths:
 //! - `/bench/fill?n=N` makes N objects, `/bench/storm?n=N` updates them in turn, N times in all, as fast as it can;
+//! - `/bench/trickle?n=N` updates an object N times a second from then on, all of them in turn;
+//! - `/bench/cuts?n=N` ends all watches, N times, and updates an object every [`PACE`] meanwhile; it tells after how many
+//!   microseconds each time the operator watched again;
 //! - `/bench/writes` tells how many PATCHes and how many Kubernetes Events there were.
+//!
+//! Watches get bookmarks and end in time, as on a real server: a client that lives for an hour sees both.
 
 use std::{
     collections::BTreeMap,
     convert::Infallible,
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
 };
 
 use bench_peers::widget;
@@ -24,17 +30,34 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Interval};
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// The lines that one write to a watch takes at most.
 const BATCH: usize = 256;
 
+/// The time between two updates while watches are cut.
+const PACE: Duration = Duration::from_millis(60);
+
+/// The time between two bookmarks of a watch.
+const BOOKMARKS: Duration = Duration::from_secs(60);
+
+/// How long a watch lasts that asks for no time: what a real server gives at least.
+const LASTING: Duration = Duration::from_secs(30 * 60);
+
+/// Not longer is waited for a watch that was cut.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Default)]
 struct Server {
     store: Mutex<Store>,
     /// Tells watches of new lines.
     grown: watch::Sender<()>,
+    /// Ends all watches.
+    cut: watch::Sender<()>,
+    /// How many watches have begun.
+    begun: watch::Sender<usize>,
 }
 
 #[derive(Default)]
@@ -80,6 +103,15 @@ impl Store {
     }
 }
 
+/// What a watch asks for.
+struct Wanted {
+    version: usize,
+    /// Whether the objects that are there come first, as events.
+    initial: bool,
+    bookmarks: bool,
+    lasting: Duration,
+}
+
 fn line(kind: &str, object: &[u8]) -> Bytes {
     [br#"{"type":""#, kind.as_bytes(), br#"","object":"#, object, b"}\n"].concat().into()
 }
@@ -117,16 +149,20 @@ impl Server {
             return refusal(StatusCode::BAD_REQUEST);
         };
         let watches = matches!(param("watch"), Some("true" | "1"));
+        let wanted = || Wanted {
+            version: param("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or(0),
+            initial: param("sendInitialEvents") == Some("true"),
+            bookmarks: param("allowWatchBookmarks") == Some("true"),
+            lasting: param("timeoutSeconds")
+                .and_then(|secs| secs.parse().ok())
+                .map_or(LASTING, Duration::from_secs_f64),
+        };
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
         match (&parts.method, &segments[..]) {
             (_, ["bench", what]) => {
                 self.bench(what, param("n").and_then(|n| n.parse().ok()).unwrap_or(0)).await
             }
-            (&Method::GET, ["apis", "bench.dev", "v1", .., "widgets"]) if watches => {
-                let version = param("resourceVersion").and_then(|v| v.parse().ok()).unwrap_or(0);
-                let streams = param("sendInitialEvents") == Some("true");
-                self.watch(version, streams)
-            }
+            (&Method::GET, ["apis", "bench.dev", "v1", .., "widgets"]) if watches => self.watch(wanted()),
             (&Method::GET, ["apis", "bench.dev", "v1", .., "widgets"]) => {
                 let limit = param("limit").and_then(|limit| limit.parse().ok()).unwrap_or(0);
                 self.list(limit, param("continue").unwrap_or_default())
@@ -155,13 +191,15 @@ impl Server {
                 || refusal(StatusCode::NOT_FOUND),
                 |found| answer(StatusCode::OK, found.to_string()),
             ),
-            // Nothing ever happens to namespaces and definitions.
-            (&Method::GET, _) => streamed(stream::pending()),
+            (&Method::GET, [.., "namespaces"]) => quiet("v1", "Namespace", &wanted()),
+            (&Method::GET, [.., "customresourcedefinitions"]) => {
+                quiet("apiextensions.k8s.io/v1", "CustomResourceDefinition", &wanted())
+            }
             _ => refusal(StatusCode::NOT_FOUND),
         }
     }
 
-    async fn bench(&self, what: &str, count: usize) -> Response<Body> {
+    async fn bench(self: &Arc<Self>, what: &str, count: usize) -> Response<Body> {
         match what {
             "fill" => (0..count).for_each(|n| drop(self.store().create(widget(n, None)))),
             "storm" => {
@@ -175,10 +213,55 @@ impl Server {
                 }
                 self.grown.send_replace(());
             }
+            "trickle" => drop(tokio::spawn(self.clone().trickle(count))),
+            "cuts" => return answer(StatusCode::OK, json!(self.cuts(count).await).to_string()),
             _ => {}
         }
         let store = self.store();
         answer(StatusCode::OK, json!({"patches": store.patches, "events": store.events}).to_string())
+    }
+
+    /// Updates all objects in turn, so many a second, for ever.
+    async fn trickle(self: Arc<Self>, rate: usize) {
+        let names: Vec<String> = self.store().objects.keys().cloned().collect();
+        let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate as u32);
+        for (n, name) in names.iter().cycle().enumerate() {
+            ticks.tick().await;
+            self.store().patch(name, json!({"spec": {"tick": n}}));
+            self.grown.send_replace(());
+        }
+    }
+
+    /// Ends all watches so many times; gives the microseconds until the next began.
+    async fn cuts(&self, count: usize) -> Vec<u64> {
+        let updates = async {
+            let mut ticks = tokio::time::interval(PACE);
+            loop {
+                let now = ticks.tick().await;
+                self.store().patch("widget-0", json!({"spec": {"tick": format!("{now:?}")}}));
+                self.grown.send_replace(());
+            }
+        };
+        let cuts = async {
+            let mut delays = Vec::new();
+            for n in 0..count {
+                // At another moment of the pace each time, and after an event: a watch that ends without any is no good sign,
+                // and clients pause after it.
+                tokio::time::sleep(PACE + Duration::from_millis(11 + n as u64 * 7 % 53)).await;
+                let mut begun = self.begun.subscribe();
+                let since = Instant::now();
+                self.cut.send_replace(());
+                if tokio::time::timeout(PATIENCE, begun.changed()).await.is_err() {
+                    break;
+                }
+                delays.push(since.elapsed().as_micros() as u64);
+            }
+            delays
+        };
+        tokio::select! {
+            delays = cuts => delays,
+            () = updates => Vec::new(),
+        }
     }
 
     fn written(
@@ -213,38 +296,76 @@ impl Server {
         answer(StatusCode::OK, list)
     }
 
-    fn watch(self: Arc<Self>, version: usize, streams_initially: bool) -> Response<Body> {
-        let grown = self.grown.subscribe();
-        let (first, version) = if streams_initially {
+    fn watch(self: Arc<Self>, wanted: Wanted) -> Response<Body> {
+        let (grown, mut cut) = (self.grown.subscribe(), self.cut.subscribe());
+        self.begun.send_modify(|begun| *begun += 1);
+        let (first, version) = if wanted.initial {
             let store = self.store();
             let mut lines: Vec<Bytes> =
                 store.objects.values().map(|(_, bytes)| line("ADDED", bytes)).collect();
-            let bookmark = json!({"apiVersion": "bench.dev/v1", "kind": "Widget", "metadata": {
-                "resourceVersion": store.log.len().to_string(),
-                "annotations": {"k8s.io/initial-events-end": "true"},
-            }});
-            lines.push(line("BOOKMARK", bookmark.to_string().as_bytes()));
+            let annotations = json!({"k8s.io/initial-events-end": "true"});
+            lines.push(bookmark("bench.dev/v1", "Widget", store.log.len(), annotations));
             (lines, store.log.len())
         } else {
-            (Vec::new(), version)
+            (Vec::new(), wanted.version)
         };
         let first =
             stream::iter(Some(first).filter(|lines| !lines.is_empty()).map(|lines| lines.concat().into()));
-        let rest = stream::unfold((self, version, grown), |(server, version, mut grown)| async move {
-            loop {
-                let lines = {
-                    let store = server.store();
-                    let end = store.log.len().min(version + BATCH);
-                    store.log[version.min(end)..end].to_vec()
-                };
-                if !lines.is_empty() {
-                    return Some((lines.concat().into(), (server, version + lines.len(), grown)));
+        let marks = marks();
+        let rest = stream::unfold(
+            (self, version, grown, marks),
+            move |(server, version, mut grown, mut marks)| async move {
+                loop {
+                    let lines = {
+                        let store = server.store();
+                        let end = store.log.len().min(version + BATCH);
+                        store.log[version.min(end)..end].to_vec()
+                    };
+                    if !lines.is_empty() {
+                        return Some((lines.concat().into(), (server, version + lines.len(), grown, marks)));
+                    }
+                    tokio::select! {
+                        changed = grown.changed() => changed.ok()?,
+                        _ = marks.tick(), if wanted.bookmarks => {
+                            let mark = bookmark("bench.dev/v1", "Widget", version, json!({}));
+                            return Some((mark, (server, version, grown, marks)));
+                        }
+                    }
                 }
-                grown.changed().await.ok()?;
+            },
+        );
+        let end = async move {
+            tokio::select! {
+                cut = cut.changed() => drop(cut),
+                () = tokio::time::sleep(wanted.lasting) => {}
             }
-        });
-        streamed(first.chain(rest))
+        };
+        streamed(first.chain(rest).take_until(end))
     }
+}
+
+/// A watch of what nothing ever happens to.
+fn quiet(api_version: &'static str, kind: &'static str, wanted: &Wanted) -> Response<Body> {
+    let bookmarks = wanted.bookmarks;
+    let lines = stream::unfold(marks(), move |mut marks| async move {
+        if !bookmarks {
+            std::future::pending().await
+        }
+        marks.tick().await;
+        Some((bookmark(api_version, kind, 1, json!({})), marks))
+    });
+    streamed(lines.take_until(tokio::time::sleep(wanted.lasting)))
+}
+
+/// The moments of the bookmarks of a watch that begins now.
+fn marks() -> Interval {
+    tokio::time::interval_at(tokio::time::Instant::now() + BOOKMARKS, BOOKMARKS)
+}
+
+fn bookmark(api_version: &str, kind: &str, version: usize, annotations: Value) -> Bytes {
+    let metadata = json!({"resourceVersion": version.to_string(), "annotations": annotations});
+    let object = json!({"apiVersion": api_version, "kind": kind, "metadata": metadata});
+    line("BOOKMARK", object.to_string().as_bytes())
 }
 
 fn answer(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
@@ -311,7 +432,7 @@ async fn main() -> anyhow::Result<()> {
     let port = std::env::args().nth(1).unwrap_or_else(|| "0".to_owned());
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("{}", listener.local_addr()?.port());
-    let server = Arc::new(Server { store: Mutex::default(), grown: watch::Sender::default() });
+    let server = Arc::new(Server::default());
     loop {
         let (socket, _) = listener.accept().await?;
         socket.set_nodelay(true)?;
