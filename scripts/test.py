@@ -33,8 +33,9 @@ def main() -> int:
 
     if compiler_version() == COMPILER:
         started = time.monotonic()
-        messages = run("cargo", "test", "-p", "kopf", "--locked", "--quiet", "--test", "ui", "--", "--ignored")
-        part("messages of the compiler", messages, started)
+        # Of the whole workspace, which is built: one crate alone has other features.
+        messages = ("cargo", "test", "--workspace", "--locked", "--quiet", "--test", "ui", "--", "--ignored")
+        part("messages of the compiler", run(*messages, PYO3_PYTHON=pythons[0]), started)
     else:
         not_run.append(
             f"the messages of the compiler: they are judged with Rust {COMPILER}, this is {compiler_version()}"
@@ -75,7 +76,7 @@ def main() -> int:
     started = time.monotonic()
     # The oldest kubectl has its turn in `make test-real`.
     flows = [".venv/bin/python", "-m", "pytest", "tests/clients/test_flows.py", "-k", "not kubectl-1.32"]
-    variables = {"KOPF_TEST_CLIENTS": str(tools.clients())}
+    variables = {"KOPF_TEST_CLIENTS": str(tools.clients()), "KOPF_TEST_KUBE_RS": str(tools.kube_rs())}
     try:
         variables["KOPF_TEST_KUBECTL"] = str(tools.go_tool("kubectl"))
     except tools.MissingToolError as error:
