@@ -34,20 +34,23 @@ async fn main() -> Outcome {
     let examples: Api<KopfExample> = Api::namespaced(client.clone(), &NAMESPACE);
     let config = watcher::Config::default();
     step("watcher: a list, and a watch", async {
-        changes(&examples, watcher(examples.clone(), config.clone()).boxed()).await
+        changes(&examples, watcher(examples.clone(), config.clone()).boxed(), Beginning::Newest).await
     })
     .await;
     step("watcher: a list in pages of one", async {
-        changes(&examples, watcher(examples.clone(), config.clone().page_size(1)).boxed()).await
+        let events = watcher(examples.clone(), config.clone().page_size(1));
+        changes(&examples, events.boxed(), Beginning::Newest).await
     })
     .await;
     step("watcher: a streaming list", async {
-        changes(&examples, watcher(examples.clone(), config.clone().streaming_lists()).boxed()).await
+        let events = watcher(examples.clone(), config.clone().streaming_lists());
+        changes(&examples, events.boxed(), Beginning::Cached).await
     })
     .await;
     step("watcher: a streaming list of metadata", async {
         let metadata: Api<PartialObjectMeta<KopfExample>> = Api::namespaced(client.clone(), &NAMESPACE);
-        changes(&examples, watcher(metadata, config.clone().streaming_lists()).boxed()).await
+        let events = watcher(metadata, config.clone().streaming_lists());
+        changes(&examples, events.boxed(), Beginning::Cached).await
     })
     .await;
     step("controller", controller(&client)).await;
@@ -56,24 +59,40 @@ async fn main() -> Outcome {
 
 type Events<K> = Pin<Box<dyn Stream<Item = watcher::Result<watcher::Event<K>>> + Send>>;
 
+/// What a watcher begins with.
+#[derive(Clone, Copy, PartialEq)]
+enum Beginning {
+    /// All that was written before.
+    Newest,
+    /// What the server's cache has: the watcher asks for the version 0, which is any. What was written just before may come
+    /// as a change.
+    Cached,
+}
+
 /// Makes changes in lock step with what is seen of them: two objects before, then one of each sort.
 async fn changes<K: Resource<DynamicType = ()>>(
     examples: &Api<KopfExample>,
     mut events: Events<K>,
+    beginning: Beginning,
 ) -> Outcome {
     let post = PostParams::default();
     examples.create(&post, &KopfExample::new("w1", "a")).await?;
     examples.create(&post, &KopfExample::new("w2", "a")).await?;
     let mut names = Vec::new();
-    loop {
+    let mut is_begun = false;
+    while !is_begun || beginning == Beginning::Cached && names.len() < 2 {
         match next(&mut events).await? {
             watcher::Event::InitApply(object) => names.push(object.name_any()),
-            watcher::Event::InitDone => break,
+            watcher::Event::InitDone => is_begun = true,
+            watcher::Event::Apply(object) if is_begun => names.push(object.name_any()),
             event => println!("{event}"),
         }
     }
     names.sort();
-    println!("InitApply{names:?}");
+    match beginning {
+        Beginning::Newest => println!("InitApply{names:?}"),
+        Beginning::Cached => println!("InitApply, Apply{names:?}"),
+    }
     examples.create(&post, &KopfExample::new("w3", "a")).await?;
     println!("{}", next(&mut events).await?);
     let patch = Patch::Merge(json!({"metadata": {"labels": {"a": "b"}}}));

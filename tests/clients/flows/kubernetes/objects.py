@@ -109,6 +109,8 @@ with step("replace custom object without a version"):
     customs.replace_namespaced_custom_object(**PLACE, name="k1", body=found)
 
 with step("watch custom objects"):
+    # It begins with what the server's cache has, which a list brings up to date.
+    customs.list_namespaced_custom_object(**PLACE)
     stream = watch.Watch().stream(customs.list_namespaced_custom_object, **PLACE, timeout_seconds=30)
     print((first := next(stream))["type"], first["object"]["metadata"]["name"])
 
@@ -123,6 +125,7 @@ with step("watch custom objects"):
         print(event["type"], event["object"]["metadata"]["name"], event["object"]["metadata"].get("labels"))
     stream.close()
 with step("watch configmaps for one second"):
+    core.list_namespaced_config_map(NAMESPACE)
     for event in watch.Watch().stream(
         core.list_namespaced_config_map, NAMESPACE, label_selector="page", timeout_seconds=1
     ):

@@ -81,6 +81,8 @@ with step("reload"):
     example.reload()
     print(example.obj["metadata"]["generation"])
 with step("watch"):
+    # It begins with what the server's cache has, which a list brings up to date.
+    list(KopfExample.objects(api, namespace=NAMESPACE))
     stream = KopfExample.objects(api, namespace=NAMESPACE).watch()
 
     def changes() -> None:
