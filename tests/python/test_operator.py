@@ -223,6 +223,31 @@ def test_events_come_to_event_handlers_one_by_one(api: Api, operator: MakeOperat
     assert not api.get("before")["metadata"].get("annotations")
 
 
+def test_event_handlers_run_one_after_another_and_share_the_patch(
+    api: Api, operator: MakeOperator, calls: Calls
+) -> None:
+    """W-CYC-007, W-CYC-008, A-KW-033."""
+
+    @kopf.on.event("kex")
+    async def first(patch: kopf.Patch, memo: kopf.Memo, **_: Any) -> None:
+        await asyncio.sleep(0.1)
+        memo.first = "has run"
+        patch.status["first"] = 1
+        patch.status["both"] = 1
+
+    @kopf.on.event("kex")
+    def second(patch: kopf.Patch, memo: kopf.Memo, **_: Any) -> None:
+        calls.put((memo.get("first"), dict(patch.status)))
+        patch.status["second"] = 2
+        patch.status["both"] = 2
+
+    with operator():
+        api.create(example())
+        assert calls.next() == ("has run", {"first": 1, "both": 1})
+        obj = api.wait(has_status("second"))
+    assert obj["status"] == {"first": 1, "both": 2, "second": 2}
+
+
 def test_retries_and_their_delays_survive_a_restart(api: Api, operator: MakeOperator, calls: Calls) -> None:
     """A-ERR-030, A-KW-022."""
 

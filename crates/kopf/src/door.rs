@@ -47,10 +47,11 @@ impl Door for RustDoor {
             return Box::pin(std::future::ready(finished));
         };
         let (guard, cancelled) = Running::begin(&self.running, &call);
+        let patch = Patch::from_core(call.patch.clone());
         let attempt = function.start(Invocation {
             call,
             resource: resource.clone(),
-            patch: guard.patch.clone(),
+            patch: patch.clone(),
             environment: self.environment.clone(),
         });
         Box::pin(async move {
@@ -61,13 +62,14 @@ impl Door for RustDoor {
                     Ended { outcome: Outcome::Cancelled, subrefs: Vec::new() }
                 }
             };
-            finished(ended, &guard.patch)
+            drop(guard);
+            finished(ended, &patch)
         })
     }
 
     fn cancel(&self, object_id: u64, call: CallId) {
         // Sending to a call that has just ended is fine.
-        if let Some(cancel) = self.running.lock().calls.remove(&(object_id, call)) {
+        if let Some(cancel) = self.running.lock().remove(&(object_id, call)) {
             let _ = cancel.send(());
         }
     }
@@ -117,72 +119,32 @@ fn finished(ended: Ended, patch: &Patch) -> Finished {
     Finished { outcome, patch: patch.to_core(), subrefs }
 }
 
-/// The calls that run now.
+/// The calls that run now, with what cancels them.
 #[derive(Default)]
-struct Running(Mutex<Calls>);
-
-#[derive(Default)]
-struct Calls {
-    calls: HashMap<(u64, CallId), oneshot::Sender<()>>,
-    /// The patches of cycles with running calls, by object, with the number of these calls.
-    patches: HashMap<u64, CyclePatch>,
-}
-
-struct CyclePatch {
-    cycle: u64,
-    patch: Patch,
-    calls: usize,
-}
+struct Running(Mutex<HashMap<(u64, CallId), oneshot::Sender<()>>>);
 
 /// Ends a call when it is dropped, also if it was abandoned.
 struct Guard {
     running: Arc<Running>,
-    object_id: u64,
-    call: CallId,
-    cycle: u64,
-    patch: Patch,
+    call: (u64, CallId),
 }
 
 impl Running {
-    /// Begins a call. Calls of one cycle that run at the same time share the patch; one that runs alone begins with the
-    /// patch that it comes with, in which the engine may have put the results of those before.
     fn begin(running: &Arc<Self>, call: &Call) -> (Guard, oneshot::Receiver<()>) {
         let (sender, cancelled) = oneshot::channel();
-        let (object_id, cycle) = (call.cause.object_id, call.cause.cycle);
-        let mut calls = running.lock();
-        calls.calls.insert((object_id, call.id), sender);
-        let patch = match calls.patches.get_mut(&object_id) {
-            Some(shared) if shared.cycle == cycle => {
-                shared.calls += 1;
-                shared.patch.clone()
-            }
-            _ => {
-                let patch = Patch::from_core(call.patch.clone());
-                calls.patches.insert(object_id, CyclePatch { cycle, patch: patch.clone(), calls: 1 });
-                patch
-            }
-        };
-        drop(calls);
-        (Guard { running: running.clone(), object_id, call: call.id, cycle, patch }, cancelled)
+        let call = (call.cause.object_id, call.id);
+        running.lock().insert(call, sender);
+        (Guard { running: running.clone(), call }, cancelled)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Calls> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(u64, CallId), oneshot::Sender<()>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let mut calls = self.running.lock();
-        calls.calls.remove(&(self.object_id, self.call));
-        if let Some(shared) = calls.patches.get_mut(&self.object_id)
-            && shared.cycle == self.cycle
-        {
-            shared.calls -= 1;
-            if shared.calls == 0 {
-                calls.patches.remove(&self.object_id);
-            }
-        }
+        self.running.lock().remove(&self.call);
     }
 }
 
@@ -267,22 +229,7 @@ mod tests {
         door.cancel(1, CallId(5));
         assert!(matches!(running.await.outcome, Outcome::Cancelled));
         assert_eq!(count.load(Ordering::SeqCst), 1);
-        assert!(door.running.lock().calls.is_empty() && door.running.lock().patches.is_empty());
-    }
-
-    #[tokio::test]
-    async fn calls_of_one_cycle_share_the_patch_while_they_run() {
-        // W-CYC-008.
-        let door = door(|patch: Patch, Retry(_): Retry, count: Memo<AtomicU32>| async move {
-            let number = count.fetch_add(1, Ordering::SeqCst);
-            patch.status(json!({ format!("n{number}"): true }));
-            tokio::task::yield_now().await;
-        });
-        let (a, b) = tokio::join!(start(&door, 1), start(&door, 2));
-        assert_eq!(json!(a.patch.merge), json!({"status": {"n0": true, "n1": true}}));
-        assert_eq!(json!(b.patch.merge), json!(a.patch.merge));
-        // A later call begins with the patch that it comes with.
-        assert_eq!(json!(start(&door, 3).await.patch.merge), json!({"status": {"n2": true}}));
+        assert!(door.running.lock().is_empty());
     }
 
     #[tokio::test]
@@ -313,6 +260,6 @@ mod tests {
         let mut running = start(&door, 1);
         assert!(futures_util::poll!(&mut running).is_pending());
         drop(running);
-        assert!(door.running.lock().calls.is_empty() && door.running.lock().patches.is_empty());
+        assert!(door.running.lock().is_empty());
     }
 }

@@ -1,92 +1,29 @@
-//! The course of a cycle: event handlers, the cause, the finalizer, and, when state-changing handlers are done, the end.
+//! The course of a cycle: the cause, the finalizer, and, when state-changing handlers are done, the end.
 
 use std::{mem, sync::Arc};
 
 use serde_json::Value;
 
 use super::{
-    Call, CallId, Machine, Output, Turn,
+    Machine, Output, Turn,
     changes::{deliver, essence_of, without_progress},
-    completion::note_seen,
     consistency::Sign,
-    phase::{Cycle, Phase, Progress, Running},
+    phase::{Cycle, Phase, Progress},
     write::Write,
 };
 use crate::{
-    attempt::{Children, Rules},
     cause::Cause,
     detect::{Situation, detect},
     diff::{Diff, Scope},
     error::ErrorInfo,
     finalizer::FinalizerChange,
-    handler::{ErrorsMode, Handler},
-    log::{Level, Line, Log, Subject},
+    log::{Level, Line, Log},
     plan::Plan,
     reason::Reason,
-    record::ProgressRecord,
     select,
 };
 
 impl Machine {
-    /// Runs the event handlers, all at once (W-CYC-007).
-    pub(super) fn watch(&mut self, mut cycle: Box<Cycle>, turn: Turn<'_>) -> Result<Phase, ErrorInfo> {
-        if let Some(left_over) = &mut self.memory.left_over {
-            cycle.patch.transforms.append(&mut left_over.transforms);
-        }
-        self.note_children(&mut cycle, turn)?;
-        note_seen(&mut cycle, turn.plan)?;
-        cycle.is_carrying |= !cycle.patch.is_empty() || !cycle.changes.is_empty();
-        if mem::replace(&mut cycle.event.is_watched, true) {
-            return Ok(Phase::Watched(cycle));
-        }
-        let cause = Arc::new(self.bare_cause(&cycle, turn.plan));
-        let handlers = select::watching(&turn.plan.handlers, &cause)?;
-        let running: Vec<_> = handlers
-            .into_iter()
-            .map(|handler| {
-                let call = Call {
-                    id: CallId(self.next_number()),
-                    handler: handler.clone(),
-                    cause: cause.clone(),
-                    retry: 0,
-                    started: turn.now,
-                    runtime: jiff::SignedDuration::ZERO,
-                    patch: cycle.patch.clone(),
-                };
-                let running = Running { call: call.id, handler };
-                self.log(watching_rules(&running.handler, turn.plan).invoked().unposted());
-                self.emit(Output::Call(call));
-                running
-            })
-            .collect();
-        Ok(if running.is_empty() { Phase::Watched(cycle) } else { Phase::Watching(cycle, running) })
-    }
-
-    /// Finishes a call of an event handler. Whatever happened, it is not tried again (A-ERR-010).
-    pub(super) fn end_watching(
-        &mut self,
-        mut cycle: Box<Cycle>,
-        mut running: Vec<Running>,
-        finished: super::intake::Finished,
-        turn: Turn<'_>,
-    ) -> Phase {
-        let Some(position) = running.iter().position(|running| running.call == finished.call) else {
-            return Phase::Watching(cycle, running);
-        };
-        let handler = running.remove(position).handler;
-        let rules = watching_rules(&handler, turn.plan);
-        let record = ProgressRecord::new(None, turn.now);
-        cycle.patch = finished.patch;
-        match rules.judge(finished.outcome, &record, turn.now) {
-            Some(judgement) => {
-                self.log(rules.ended(judgement.ending).unposted());
-                cycle.results.extend(judgement.result.map(|result| (handler.id.clone(), result)));
-            }
-            None => self.log(rules.ended(crate::log::Ending::Cancelled).unposted()),
-        }
-        if running.is_empty() { Phase::Watched(cycle) } else { Phase::Watching(cycle, running) }
-    }
-
     /// Detects the cause, and decides about the finalizer (W-CAU, W-FIN).
     pub(super) fn detect(&mut self, mut cycle: Box<Cycle>, turn: Turn<'_>) -> Result<Phase, ErrorInfo> {
         for (id, result) in mem::take(&mut cycle.results) {
@@ -188,7 +125,7 @@ impl Machine {
     }
 
     /// What there is to say before any state is compared.
-    fn bare_cause(&self, cycle: &Cycle, plan: &Plan) -> Cause {
+    pub(super) fn bare_cause(&self, cycle: &Cycle, plan: &Plan) -> Cause {
         Cause {
             object_id: self.object_id,
             cycle: cycle.number,
@@ -202,20 +139,5 @@ impl Machine {
             diff: Arc::default(),
             waits: self.memory.waits.clone(),
         }
-    }
-}
-
-fn watching_rules<'a>(handler: &'a Handler, plan: &Plan) -> Rules<'a> {
-    Rules {
-        subject: Subject::handler(handler.id.clone()),
-        options: &handler.options,
-        default_errors: ErrorsMode::Ignored,
-        default_backoff: plan
-            .settings
-            .execution
-            .default_backoff
-            .try_into()
-            .unwrap_or(jiff::SignedDuration::MAX),
-        children: Children::default(),
     }
 }

@@ -79,7 +79,7 @@ impl Machine {
 
     fn take_finished(&mut self, phase: Phase, finished: Finished, turn: Turn<'_>) -> Phase {
         match phase {
-            Phase::Watching(cycle, running) => self.end_watching(cycle, running, finished, turn),
+            Phase::Watching(watching) => self.end_watching(watching, finished, turn),
             Phase::Handling(handling) => self.end_handling(handling, finished, turn),
             other => other,
         }

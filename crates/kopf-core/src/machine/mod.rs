@@ -7,7 +7,7 @@
 //! them, and is interrupted.
 //!
 //! The main path is the table in `Machine::proceed`, the states are in `phase`; inputs come in by `intake`. Then, in the order of a
-//! cycle: `cycle` (event handlers, cause, finalizer), `consistency` (waiting for the own write), `handling` and `completion`
+//! cycle: `watching` (event handlers), `cycle` (cause, finalizer), `consistency` (waiting for the own write), `handling` and `completion`
 //! (state-changing handlers), `write`, `apply` and `failure` (requests), `sleep` (delays and pauses after errors).
 //!
 //! Nothing is remembered here that is not in the object, but for what makes the same object cheaper or safer to handle: what
@@ -25,6 +25,7 @@ mod phase;
 mod sleep;
 #[cfg(test)]
 mod tests;
+mod watching;
 mod write;
 
 use std::{collections::HashMap, mem, sync::Arc};
@@ -88,8 +89,8 @@ pub enum Input {
 /// What to do.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// Run a handler, and report [`Input::Finished`]. Event handlers run at once. State-changing handlers run one after
-    /// another: the next call comes after the one before has finished, with the patch as it was left.
+    /// Run a handler, and report [`Input::Finished`]. Those of an object run one after another: the next
+    /// call comes after the one before has finished, with the patch as it was left.
     Call(Call),
     /// Cancel a running call; it still reports.
     Cancel(CallId),
@@ -302,7 +303,8 @@ impl Machine {
     fn proceed(&mut self, turn: Turn<'_>) -> Result<(), ErrorInfo> {
         while !self.phase.is_waiting() {
             self.phase = match mem::take(&mut self.phase) {
-                Phase::Begun(cycle) => self.watch(cycle, turn)?,
+                Phase::Begun(cycle) => self.open_watching(cycle, turn)?,
+                Phase::Watching(watching) => self.watch(watching, turn),
                 Phase::Watched(cycle) => self.detect(cycle, turn)?,
                 Phase::Overdue(cycle) => self.recheck(cycle, turn)?,
                 Phase::Consistent(cycle) => self.open_handling(cycle, turn)?,

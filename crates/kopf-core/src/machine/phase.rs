@@ -5,7 +5,7 @@ use std::{iter, sync::Arc};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{CallId, changes::Changes, handling::Handling, sleep::Sleep, write::Write};
+use super::{CallId, changes::Changes, handling::Handling, sleep::Sleep, watching::Watching, write::Write};
 use crate::{
     cause::Cause,
     finalizer::FinalizerChange,
@@ -24,8 +24,8 @@ pub(super) enum Phase {
     Idle,
     /// An event is to be processed. → `Watching`, `Watched`.
     Begun(Box<Cycle>),
-    /// *Waits.* Event handlers run. → `Watched` (the last has finished).
-    Watching(Box<Cycle>, Vec<Running>),
+    /// Event handlers run; *waits* while one does. → `Watched`.
+    Watching(Box<Watching>),
     /// Event handlers are done; the cause is to be detected. → `Waiting`, `Overdue`, `Consistent`, `Closing`.
     Watched(Box<Cycle>),
     /// *Waits* until the own write is seen in the stream. → `Begun` (event), `Overdue` (time).
@@ -115,12 +115,8 @@ impl Phase {
     /// Nothing can be done before an input.
     pub(super) fn is_waiting(&self) -> bool {
         match self {
-            Self::Idle
-            | Self::Watching(..)
-            | Self::Waiting(..)
-            | Self::Sleeping(_)
-            | Self::Throttled(..)
-            | Self::Gone => true,
+            Self::Idle | Self::Waiting(..) | Self::Sleeping(_) | Self::Throttled(..) | Self::Gone => true,
+            Self::Watching(watching) => !watching.is_ready(),
             Self::Handling(handling) => !handling.is_ready(),
             Self::Applying(write) => !write.is_ready(),
             Self::Begun(_)
@@ -146,13 +142,13 @@ impl Phase {
         match self {
             Self::Idle | Self::Gone => Box::new(iter::empty()),
             Self::Begun(cycle)
-            | Self::Watching(cycle, _)
             | Self::Watched(cycle)
             | Self::Waiting(cycle, _)
             | Self::Overdue(cycle)
             | Self::Consistent(cycle)
             | Self::Closing(cycle)
             | Self::Touching(cycle) => Box::new(iter::once(&cycle.patch)),
+            Self::Watching(watching) => Box::new(iter::once(&watching.cycle.patch)),
             Self::Handling(handling) => Box::new(iter::once(&handling.cycle.patch)),
             Self::Sleeping(sleep) => Box::new(iter::once(&sleep.cycle.patch)),
             Self::Applying(write) => Box::new(iter::once(&write.cycle.patch)),

@@ -132,9 +132,12 @@ impl Machine {
                 cycle.inherit(*handling.abandon(turn.plan));
                 Phase::Begun(cycle)
             }
+            Phase::Watching(watching) => {
+                cycle.inherit(*watching.cycle);
+                Phase::Begun(cycle)
+            }
             Phase::Idle | Phase::Gone | Phase::Sleeping(_) | Phase::Throttled(..) => Phase::Begun(cycle),
             Phase::Begun(old)
-            | Phase::Watching(old, _)
             | Phase::Watched(old)
             | Phase::Waiting(old, _)
             | Phase::Overdue(old)

@@ -35,7 +35,7 @@ fn an_event_handler_without_filters_leaves_the_object_undecoded() {
     assert!(bench.machine.accepts_events());
 }
 
-/// W-CYC-007: event handlers run at once; FIX-3: a failing filter does not make them run again.
+/// W-CYC-007: event handlers run one after another; FIX-3: a failing filter does not make them run again.
 #[test]
 fn event_handlers_run_once_per_event() {
     let mut failing = handler("c", Trigger::Create);
@@ -46,23 +46,42 @@ fn event_handlers_run_once_per_event() {
         failing,
     ];
     let mut bench = Bench::with(handlers, |_| {});
-    let outputs = bench.event(&object("101", &json!({})));
-    let calls: Vec<_> = outputs.calls().map(|call| call.id).collect();
-    assert_eq!(calls.len(), 2);
-
-    let finished = |call| Input::Finished {
-        call,
-        outcome: Outcome::Succeeded(None),
-        patch: Patch::default(),
-        subrefs: Vec::new(),
-    };
-    assert!(bench.step(finished(calls[1])).is_quiet());
-    let outputs = bench.step(finished(calls[0]));
+    let first = bench.event(&object("101", &json!({})));
+    assert_eq!(first.lines(), ["Handler 'e1' is invoked."]);
+    let second = bench.finish(&first, Outcome::Succeeded(None));
+    assert_eq!(second.lines(), ["Handler 'e1' succeeded.", "Handler 'e2' is invoked."]);
+    assert!(bench.finish(&first, Outcome::Succeeded(None)).0.is_empty(), "it has finished before");
+    let outputs = bench.finish(&second, Outcome::Succeeded(None));
     assert_eq!(
         outputs.lines(),
-        ["Handler 'e1' succeeded.", "Throttling for 1 seconds due to an unexpected error: boo"]
+        ["Handler 'e2' succeeded.", "Throttling for 1 seconds due to an unexpected error: boo"]
     );
     assert!(bench.after(1, Input::Tick).is_quiet());
+}
+
+/// W-CYC-008: nothing of a patch is lost because another handler has one, too; A-KW-033: each gets it as it is by then.
+#[test]
+fn event_handlers_share_the_patch() {
+    let mut bench = Bench::new(&[("e1", Trigger::Event), ("e2", Trigger::Event)]);
+    let first = bench.event(&object("101", &json!({})));
+    let second = bench.finish_with(&first, Outcome::Succeeded(None), json!({"spec": {"a": 1}}));
+    let mut patch = second.call().patch.merge.clone();
+    assert_eq!(Value::Object(patch.clone()), json!({"spec": {"a": 1}}));
+    patch.insert("status".to_owned(), json!({"b": 2}));
+    let outputs = bench.finish_with(&second, Outcome::Succeeded(None), Value::Object(patch));
+    assert_eq!(outputs.body(), json!({"spec": {"a": 1}, "status": {"b": 2}}));
+}
+
+/// DEC-4, W-CYC-007: nobody tells the others of the event later.
+#[test]
+fn an_event_is_told_to_all_its_handlers_before_a_stop() {
+    let mut bench = Bench::new(&[("e1", Trigger::Event), ("e2", Trigger::Event)]);
+    let first = bench.event(&object("101", &json!({})));
+    assert!(bench.step(Input::Stop).is_quiet());
+    let second = bench.finish(&first, Outcome::Succeeded(None));
+    assert_eq!(second.call().handler.id.as_str(), "e2");
+    assert!(bench.finish(&second, Outcome::Succeeded(None)).is_quiet());
+    assert!(bench.machine.accepts_events());
 }
 
 #[derive(Debug)]
