@@ -114,18 +114,24 @@ fn leave_records(cycle: &mut Cycle, state: &State, plan: &Plan) -> Result<(), Er
         plan.progress.purge(&id, object, &mut others)?;
     }
     plan.progress.flush()?;
-    let is_on_object = |patch: &Patch| patch.merge.keys().any(|key| key != "status");
     let is_left = others.merge.is_empty() || {
         let mut all = cycle.patch.clone();
         cycle.changes.write(plan, object, &mut all)?;
-        let is_status_apart = plan.resource.has_subresource("status");
-        !state.is_any_stored() && is_status_apart && !is_on_object(&others) && is_on_object(&all)
+        !state.is_any_stored() && requests(&all, plan) > requests(&others, plan)
     };
     if is_left {
         cycle.patch = others;
         cycle.changes = Changes::default();
     }
     Ok(())
+}
+
+/// How many requests a merge patch takes: the status may be a resource of its own.
+fn requests(patch: &Patch, plan: &Plan) -> usize {
+    let is_of_status = |key: &String| plan.resource.has_subresource("status") && key == "status";
+    let [status, object] =
+        [true, false].map(|wanted| patch.merge.keys().any(|key| is_of_status(key) == wanted));
+    usize::from(status) + usize::from(object)
 }
 
 /// Gives up the cycle of a change that was reverted before it was handled: its records are removed (FIX-2). If handlers have

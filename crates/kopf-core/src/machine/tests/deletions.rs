@@ -120,6 +120,15 @@ fn the_results_of_a_deletion_take_no_request_for_records() {
     let outputs = bench.finish(&outputs, Outcome::Succeeded(Some(json!("result"))));
     assert_eq!(outputs.request().subresource, Some("status"));
     assert_eq!(outputs.body(), json!({"status": {"d": "result"}}));
+
+    bench.machine = Machine::new(1);
+    bench.plan =
+        Arc::new(Plan { progress: Arc::new(StatusProgressStorage::default()), ..Plan::clone(&bench.plan) });
+    let outputs = bench.event(&leaving("101"));
+    let outputs = bench.finish_with(&outputs, Outcome::Succeeded(None), json!({"spec": {"x": 1}}));
+    assert_eq!(outputs.body(), json!({"spec": {"x": 1}}));
+    let outputs = bench.answer(&outputs, Answer::Object(leaving("102")));
+    assert_eq!(outputs.body()[1], json!({"op": "remove", "path": "/metadata/finalizers"}));
 }
 
 /// W-TCH-011, W-PAT-007: that a delay is not slept is told of objects that are gone, too.
