@@ -54,7 +54,7 @@ def course_of(play: Play, scenario: Mapping[str, Json]) -> Course:
     """Brings a play into comparable form. Objects are told apart by name and, if they are made anew, by their order: also of
     one of which the operator takes no note.
 
-    Event handlers of an object run at once, in no order: what is of one of them is told apart by its id, after a space.
+    What is of an event handler is told apart by its id, after a space: ours may see one event fewer (DEC-38).
     """
     watching = [handler["id"] for handler in scenario["handlers"] if handler["on"] == ["event"]]
     names = {uid: f"{name}#{index + 1}" for name, uids in play.births.items() for index, uid in enumerate(uids) if uid}

@@ -11,6 +11,8 @@ from typing import Any
 from comparison import Course
 
 Json = Any
+Leaf = tuple[tuple[str, ...], str]
+"""A value of a merge patch as JSON, with its path."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,23 +104,18 @@ def _status(body: Json) -> Json:
 
 def lines_before_an_empty_patch(case: Case, name: str) -> int | None:
     """FIX-1: upstream waits five seconds for the event of a patch that has changed nothing, and handles no change meanwhile."""
-    watching = {
-        handler["id"] + (f"/{handler['options']['field']}" if "field" in handler.get("options", {}) else "")
-        for handler in case.scenario["handlers"]
-        if handler["on"] == ["event"] and "result" in handler["script"][0]
-    }
+    repeated = _repeated(case.scenario["handlers"])
     body: Json = None
     patched: Json = None
     since = 0
-    delivered: set[str] = set()
+    delivered: set[Leaf] = set()
     for index, line in enumerate([*case.upstream.lines.get(name, []), ""]):
         if found := re.match(r"DEBUG   Merge-patching the \w+ with: (.*)$", line):
             patch = json.loads(found.group(1))
-            results = {*(patch.get("status") or {})} & watching
-            if results <= delivered and patch == {"status": {key: patch["status"][key] for key in results}}:
-                # Results of event handlers are the same each time.
+            leaves = _leaves(patch)
+            if leaves <= delivered:
                 return index
-            delivered |= results
+            delivered |= leaves & repeated
             since = index if patched is None else since
             patched = _merged(patched if patched is not None else body, patch)
             continue
@@ -127,6 +124,41 @@ def lines_before_an_empty_patch(case: Case, name: str) -> int | None:
         patched = None
         if found := re.match(r"DEBUG   \w+ is in progress: (.*)$", line):
             body = json.loads(found.group(1))
+    return None
+
+
+def _repeated(handlers: Sequence[Json]) -> set[Leaf]:
+    """What event handlers write at each event: their patches, and their results."""
+    repeated: set[Leaf] = set()
+    for handler in (one for one in handlers if one["on"] == ["event"]):
+        action = handler["script"][0]
+        repeated |= _leaves(action.get("patch", {}))
+        if "result" in action:
+            field = handler.get("options", {}).get("field")
+            key = f"{handler['id']}/{field}" if field else handler["id"]
+            repeated |= _leaves({"status": {key: action["result"]}})
+    return repeated
+
+
+def _leaves(value: Json, path: tuple[str, ...] = ()) -> set[Leaf]:
+    """The values of a merge patch, with their paths."""
+    if isinstance(value, dict) and value:
+        return {leaf for key, item in value.items() for leaf in _leaves(item, (*path, key))}
+    return {(path, json.dumps(value))}
+
+
+def lines_before_a_function_without_effect(case: Case, name: str) -> int | None:
+    """FIX-1: a function of an event handler is a patch at each event, also if it changes nothing. Upstream skips handlers until some
+    event because of it, or forgets their delay."""
+    handlers = (one for one in case.scenario["handlers"] if one["resource"] == name.partition("/")[0])
+    if not any("fns" in one["script"][0] for one in handlers if one["on"] == ["event"]):
+        return None
+    before = ""
+    for index, line in enumerate(case.upstream.lines.get(name, [])):
+        is_forgotten = "Sleeping was skipped because of the patch" in line and "-patching the " not in before
+        if is_forgotten or "Could not apply the patch in full" in line:
+            return index
+        before = line
     return None
 
 
@@ -290,6 +322,7 @@ def _called(course: Course, name: str) -> collections.Counter[tuple[str, str]]:
 
 DEPARTURES: Sequence[Departure] = (
     Departure("FIX-1", lines_before_an_empty_patch, calls_all_for_some_reason),
+    Departure("FIX-1", lines_before_a_function_without_effect, calls_all_for_some_reason),
     Departure("FIX-2", lines_before_changes_in_cycle, calls_all_or_tells_of_the_way_back),
     Departure("FIX-4", lines_before_a_look_at_the_past, calls_all_but_those_that_look_back),
     Departure("FIX-16", lines_before_a_parent_is_given_up, calls_all),

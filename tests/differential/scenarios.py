@@ -41,6 +41,14 @@ _DIFFBASE: Sequence[Mapping[str, Json]] = [
 ]
 # Classes of actor.py.
 _OF_USERS = {"progress": {"class": "UsersProgressStorage"}, "diffbase": {"class": "UsersDiffBaseStorage"}}
+# What event handlers write: the same at each event, so that it comes to an end.
+_OF_EVENTS: Sequence[Mapping[str, Json]] = [
+    {"status": {"e": 1}},
+    {"spec": {"e": 1}},
+    {"metadata": {"labels": {"e": "1"}}},
+    {"metadata": {"annotations": {"m": "by the handler"}}},
+    {"status": {"e": {"f": None}}, "metadata": {"labels": {"e": None}}},
+]
 _NAMESPACES = [["ns1"], ["ns2"], ["ns1", "ns2"], ["ns*"], ["ns*,!ns2"]]
 _DELAYS = (0.1, 0.2, 0.3)
 
@@ -114,7 +122,7 @@ def _add_to_frame(rng: random.Random, frame: dict[str, Json]) -> None:
 
 
 def _add_to_scenario(rng: random.Random, scenario: dict[str, Json]) -> None:
-    """Results of event handlers, and objects in another namespace."""
+    """Results and patches of event handlers, and objects in another namespace."""
     for handler in scenario["handlers"]:
         action = handler["script"][0]
         if handler["on"] == ["event"] and "end" not in action and rng.random() < 0.4:
@@ -123,6 +131,12 @@ def _add_to_scenario(rng: random.Random, scenario: dict[str, Json]) -> None:
     for change in (change for changes in scenario["rounds"] for change in changes):
         if elsewhere.setdefault((change["resource"], change["name"]), rng.random() < 0.3):
             change["namespace"] = "ns2"
+    for handler in scenario["handlers"]:
+        if handler["on"] == ["event"] and rng.random() < 0.4:
+            if rng.random() < 0.3:
+                handler["script"][0]["fns"] = [{"spec": {"e": 1}}]
+            else:
+                handler["script"][0]["patch"] = rng.choice(_OF_EVENTS)
 
 
 class Scenario:
@@ -214,7 +228,7 @@ class Scenario:
 
     def _delays(self) -> Sequence[float]:
         """Those of a handler: of others that fail right before or after it, none is due at the same moment."""
-        return [round(delay + self._ids % 3 / 30, 3) for delay in _DELAYS]
+        return [round(delay + self._ids % 5 / 50, 3) for delay in _DELAYS]
 
     def _matcher(self, values: Sequence[Json] = (0, 1, 2)) -> dict[str, Json]:
         kind = self._rng.choice(["present", "absent", "equals", "equals", "in"])

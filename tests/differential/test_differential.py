@@ -156,6 +156,39 @@ def test_a_handler_that_is_never_called_is_not_excused_by_a_patch_that_has_chang
         assert is_excused(having_called(upstream, "h1", "update"), ours) is excused, handler
 
 
+def test_a_patch_that_event_handlers_repeat_holds_up_changes_but_no_other_patch_does() -> None:
+    patched = 'DEBUG   Merge-patching the status with: {"status": {"e": {"f": null}}}'
+    for on, patch, excused in (
+        ("event", {"status": {"e": {"f": None}}}, True),
+        ("event", {"status": {"e": {"f": 1}}}, False),
+        ("create", {"status": {"e": {"f": None}}}, False),
+    ):
+        handlers = [{"on": [on], "resource": "a", "id": "e", "script": [{"patch": patch}]}]
+        upstream, ours = course(patched, patched, "then"), having_called(course(patched), "h1", "update")
+        case = Case({}, {"handlers": handlers}, having_called(upstream, "h1", "update"), ours)
+        difference = Difference("calls", "a//x#1", "", [], [])
+        assert (not unexplained(case, [difference])[0]) is excused, (on, patch)
+
+
+def test_a_function_without_effect_excuses_lost_delays_where_an_event_handler_has_one_but_no_lost_handler() -> None:
+    skipped = "DEBUG   Sleeping was skipped because of the patch, <seconds> seconds left."
+    patched = "DEBUG   JSON-patching the resource with: []"
+    refused = "DEBUG   Could not apply the patch in full"
+    for on, lines, called, excused in (
+        ("event", ["same", skipped, "then"], "h1", True),
+        ("event", ["same", refused, "then"], "h1", True),
+        ("event", ["same", skipped, "then"], "h2", False),
+        ("event", [patched, skipped, "then"], "h1", False),
+        ("create", ["same", skipped, "then"], "h1", False),
+    ):
+        handlers = [{"on": [on], "resource": "a", "id": "e", "script": [{"fns": [{}]}]}]
+        upstream = having_called(course(*lines), "h1", "update")
+        ours = having_called(course(*lines[:2]), called, "update")
+        difference = Difference("calls", "a//x#1", "", [], [])
+        case = Case({}, {"handlers": handlers}, upstream, ours)
+        assert (not unexplained(case, [difference])[0]) is excused, (on, lines, called)
+
+
 def test_records_that_come_back_excuse_no_call_that_is_left_out_and_no_storage_that_drops_them() -> None:
     superseded = "INFO    Creation is superseded by updating: 0 succeeded; 0 failed; 1 left to the moment."
     patch = "DEBUG   Merge-patching the resource with: {}"
