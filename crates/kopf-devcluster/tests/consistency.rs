@@ -9,9 +9,11 @@ use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use kopf_devcluster::{Cut, DevCluster, Matcher};
 use serde_json::{Value, json};
+use tokio::sync::Barrier;
 use tower::ServiceExt as _;
 
 const CONFIGS: &str = "/api/v1/namespaces/default/configmaps";
+const WATCHERS: usize = 3;
 const WRITERS: usize = 6;
 const WRITES: usize = 120;
 const NAMES: usize = 5;
@@ -79,11 +81,15 @@ impl Copy {
     }
 }
 
-/// Follows until the writers are done, with streams that end whenever anybody cuts them.
-async fn copy(cluster: Arc<DevCluster>, start: u64, done: Arc<AtomicBool>) -> Copy {
+/// Follows until the writers are done, with streams that end whenever anybody cuts them; the last of each not before all others
+/// are at their last as well, so that nobody cuts it but cleanly.
+async fn copy(cluster: Arc<DevCluster>, start: u64, done: Arc<AtomicBool>, last: Arc<Barrier>) -> Copy {
     let mut copy = Copy { version: start, ..Copy::default() };
     loop {
         let is_last = done.load(Ordering::SeqCst);
+        if is_last {
+            last.wait().await;
+        }
         tokio::select! {
             () = copy.follow(&cluster) => {}
             () = end_streams(&cluster, &done, is_last) => {}
@@ -116,8 +122,10 @@ async fn copies_made_of_events_equal_the_list() {
     let start = cluster.get(CONFIGS).await.unwrap();
     let start: u64 = start["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
     let done = Arc::new(AtomicBool::new(false));
-    let copies: Vec<_> =
-        (0..3).map(|_| tokio::spawn(copy(Arc::clone(&cluster), start, Arc::clone(&done)))).collect();
+    let last = Arc::new(Barrier::new(WATCHERS));
+    let copies: Vec<_> = (0..WATCHERS)
+        .map(|_| tokio::spawn(copy(Arc::clone(&cluster), start, Arc::clone(&done), Arc::clone(&last))))
+        .collect();
     let writers: Vec<_> = (0..WRITERS)
         .map(|seed| {
             let cluster = Arc::clone(&cluster);
