@@ -155,7 +155,11 @@ def event(
     value: Any = None,
     registry: OperatorRegistry | None = None,
 ) -> Decorator:
-    """Runs the function on every watch event of the objects, without any memory in the objects."""
+    """Runs the function on every watch event of the objects, without any memory in the objects.
+
+    Functions for the same event run one after another, in the order of declaration; each gets the patch as the one before it
+    has left it.
+    """
     return _resource("event", locals())
 
 

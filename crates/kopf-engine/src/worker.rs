@@ -250,7 +250,7 @@ impl Worker {
         }
     }
 
-    /// Begins a call. The machine orders calls where their order matters.
+    /// Begins a call. The machine begins the next one when it has ended.
     fn call(&mut self, call: Call, plan: &Arc<Plan>) {
         self.calls.push(call.id, self.objects.shop.door.call(&plan.resource, call));
     }

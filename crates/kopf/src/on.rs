@@ -60,7 +60,8 @@ impl<K: Kind> On<K> {
         self
     }
 
-    /// On every watch event. Nothing is kept in the object, and nothing is retried.
+    /// On every watch event. Nothing is kept in the object, and nothing is retried. Handlers of the same event run one after
+    /// another, in the order of declaration; each gets the patch as the one before it has left it.
     pub fn event<A>(self, handler: impl Handler<K, A>) -> Self {
         self.add(Trigger::Event, handler)
     }
