@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use super::{
     Call, CallId, Machine, Output, Turn,
     completion::note_seen,
+    handling::changing_rules,
     intake::Finished,
     phase::{Cycle, Phase, Running},
 };
@@ -15,7 +16,7 @@ use crate::{
     cause::Cause,
     error::ErrorInfo,
     handler::{ErrorsMode, Handler},
-    log::{Ending, Subject},
+    log::Ending,
     plan::Plan,
     record::ProgressRecord,
     select,
@@ -106,11 +107,5 @@ impl Machine {
 }
 
 fn rules<'a>(handler: &'a Handler, plan: &Plan) -> Rules<'a> {
-    Rules {
-        subject: Subject::handler(handler.id.clone()),
-        options: &handler.options,
-        default_errors: ErrorsMode::Ignored,
-        default_backoff: plan.settings.execution.default_backoff.try_into().unwrap_or(SignedDuration::MAX),
-        children: Children::default(),
-    }
+    Rules { default_errors: ErrorsMode::Ignored, ..changing_rules(handler, Children::default(), plan) }
 }
