@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import realkube
 
 from stopwatch.places import HERE, PATIENCE, RELEASE, WORK
-from stopwatch.process import running
+from stopwatch.process import running, until
 
 
 @dataclasses.dataclass
@@ -34,9 +33,8 @@ class Cluster:
 def minimal(folder: pathlib.Path = WORK) -> Iterator[Cluster]:
     """The minimal server: nothing but what the work needs."""
     log = folder / "server.log"
-    with running([RELEASE / "server"], dict(os.environ), log):
-        while not (port := log.read_text().strip()):
-            time.sleep(0.02)
+    with running([RELEASE / "server"], dict(os.environ), log) as server:
+        port = server.until(lambda: log.read_text().strip())
         config = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -56,9 +54,8 @@ def dev() -> Iterator[Cluster]:
     kubeconfig = WORK / "kubeconfig-dev"
     kubeconfig.unlink(missing_ok=True)
     flags = ["cluster", "--kubeconfig", kubeconfig, "--apply", HERE / "crd.yaml"]
-    with running([RELEASE / "kopf", *flags], {**os.environ, "RUST_LOG": "warn"}, WORK / "server.log"):
-        while not (kubeconfig.exists() and kubeconfig.stat().st_size):
-            time.sleep(0.02)
+    with running([RELEASE / "kopf", *flags], {**os.environ, "RUST_LOG": "warn"}, WORK / "server.log") as server:
+        server.until(lambda: kubeconfig.exists() and kubeconfig.stat().st_size)
         yield Cluster({**os.environ, "KUBECONFIG": str(kubeconfig)})
 
 
@@ -68,8 +65,7 @@ def real(binary: pathlib.Path) -> Iterator[Cluster]:
     with realkube.RealCluster(binary) as cluster:
         apply = [str(binary), "kubectl", "apply", "-f", str(HERE / "crd.yaml")]
         subprocess.run(apply, env=cluster.env, stdout=subprocess.DEVNULL, check=True)
-        while cluster.get("/apis/bench.dev/v1/widgets") is None:
-            time.sleep(0.1)
+        until(lambda: cluster.get("/apis/bench.dev/v1/widgets") is not None)
         yield Cluster(cluster.env)
 
 

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from stopwatch.places import PATIENCE
@@ -43,13 +43,16 @@ class Process:
         before = self.cpu()
         while time.monotonic() < deadline:
             time.sleep(span)
-            if self._process.poll() is not None:
-                raise self._ended()
+            self._check()
             now = self.cpu()
             if now - before < 0.01:
                 return
             before = now
-        raise RuntimeError("the operator does not settle")
+        raise RuntimeError(f"the process has not settled in {PATIENCE:.0f} seconds")
+
+    def until(self, is_there: Callable[[], Any]) -> Any:
+        """Waits for what the process brings about; gives it."""
+        return until(is_there, self._check)
 
     def output(self) -> str:
         """Waits for its end; gives what it has printed."""
@@ -62,8 +65,23 @@ class Process:
         self._process.kill()
         self._process.wait()
 
+    def _check(self) -> None:
+        if self._process.poll() is not None:
+            raise self._ended()
+
     def _ended(self) -> RuntimeError:
-        return RuntimeError(f"the operator has ended:\n{self._log.read_text()[-2000:]}")
+        return RuntimeError(f"the process has ended:\n{self._log.read_text()[-2000:]}")
+
+
+def until(is_there: Callable[[], Any], check: Callable[[], None] = lambda: None) -> Any:
+    """Waits for something to be there, and gives it; `check` raises if it cannot come any more."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := is_there()):
+        check()
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"what is waited for has not come in {PATIENCE:.0f} seconds")
+        time.sleep(0.02)
+    return found
 
 
 @contextlib.contextmanager
